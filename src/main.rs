@@ -1,0 +1,3 @@
+//! The door into the library.
+
+fn main() {}

@@ -1,0 +1,246 @@
+//! What was meant: everything the supervisor will do, as plain data, made before anything is
+//! forked. Nothing below the front knows which words on the command line led here.
+
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The whole task of one supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Which container.
+    pub identity: Identity,
+    /// What the runtime is asked to do.
+    pub verb: Verb,
+    /// How the runtime is called.
+    pub runtime: RuntimeCall,
+    /// The container's standard streams.
+    pub stdio: Stdio,
+    /// Where its output is kept.
+    pub logs: LogPlan,
+    /// Where clients attach.
+    pub endpoints: Endpoints,
+    /// Where its end is recorded.
+    pub records: Records,
+    /// What the caller is told, and through which descriptors.
+    pub report: ReportPlan,
+    /// What runs after the end was recorded.
+    pub exit_command: Option<ExitCommand>,
+    /// How long the container may run, counted from its pid on.
+    pub timeout: Option<Duration>,
+    /// Whether the supervisor leaves its caller's session and process tree before it starts
+    /// (`false` with `--sync`), and the file that then names its pid.
+    pub detach: Detach,
+    /// How the supervisor speaks of itself.
+    pub diagnostics: Diagnostics,
+}
+
+/// Which container, by the names that callers use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Container id: names the exit file and is the runtime's last argument.
+    pub id: String,
+    /// Names the directory below [`Endpoints::socket_dir`]. For an exec it is the session's id.
+    pub uuid: Option<String>,
+    /// The name people gave it; used in journal fields only.
+    pub name: Option<String>,
+}
+
+/// What the runtime is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// `create`: the caller starts the container later, by itself.
+    Create,
+    /// `restore --image-path IMAGE`; the path may be empty.
+    Restore {
+        /// The checkpoint image.
+        image: String,
+    },
+    /// `exec --process SPEC` in a container that runs already.
+    Exec {
+        /// Path of the process description, handed on unopened.
+        process: String,
+        /// Wait for a second start byte, after the attach socket was announced on
+        /// [`ReportPlan::attach_pipe`], before the runtime is spawned.
+        gated: bool,
+    },
+}
+
+/// The call of the OCI runtime, without what depends on the moment (the console socket).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeCall {
+    /// Path of the program; no PATH search.
+    pub program: String,
+    /// `--systemd-cgroup` (create and restore only).
+    pub systemd_cgroup: bool,
+    /// `--no-pivot` (create and restore only).
+    pub no_pivot: bool,
+    /// `--no-new-keyring` (create and restore only).
+    pub no_new_keyring: bool,
+    /// Arguments before the subcommand.
+    pub global_args: Vec<String>,
+    /// Arguments of the subcommand.
+    pub options: Vec<String>,
+    /// `--bundle`, and the directory of the endpoints. An exec may have none.
+    pub bundle: Option<String>,
+    /// `--pid-file`: written by the runtime, read back by the supervisor.
+    pub pid_file: String,
+    /// Rewrite `LISTEN_PID` to the runtime's pid whatever it was.
+    pub replace_listen_pid: bool,
+}
+
+/// The container's standard streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stdio {
+    /// A pipe each for stdout and stderr, and for stdin if wanted (else /dev/null).
+    Pipes {
+        /// Give the container a stdin pipe.
+        stdin: bool,
+        /// Do not close that pipe when an attached client closes its input.
+        leave_open: bool,
+    },
+    /// A terminal, whose master end the runtime sends over the console socket.
+    Terminal {
+        /// The client's end of input ends the input direction for good.
+        stdin: bool,
+        /// ... unless this is set.
+        leave_open: bool,
+    },
+    /// The supervisor's own descriptors 0 to 2 go to the runtime; no attach, no fifos, no log.
+    Passthrough,
+}
+
+/// The log sinks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogPlan {
+    /// The `k8s-file` sink.
+    pub file: Option<FileLog>,
+    /// The `journald` sink.
+    pub journal: Option<JournalLog>,
+}
+
+/// A log file of `k8s-file` records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileLog {
+    /// The file.
+    pub path: PathBuf,
+    /// Bytes after which the file is reopened or rotated. `None`: unlimited.
+    pub size_max: Option<u64>,
+    /// Bytes, over all reopened files, after which nothing more is logged. `None`: unlimited.
+    pub global_max: Option<u64>,
+    /// Old files to keep (at least 1) when rotating. `None`: the file is replaced by an empty one.
+    pub keep: Option<u32>,
+    /// Directories that the file must be in or below. Empty: anywhere.
+    pub allowed_dirs: Vec<PathBuf>,
+    /// fsync(2) when the container has ended.
+    pub sync: bool,
+}
+
+/// The native protocol of systemd-journald.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalLog {
+    /// `CONTAINER_TAG`, and the syslog identifier.
+    pub tag: Option<String>,
+    /// Fields added to each entry, `LABEL=VALUE`, already checked.
+    pub labels: Vec<String>,
+    /// Mark incomplete lines with `CONTAINER_PARTIAL_MESSAGE=true`.
+    pub mark_partial: bool,
+    /// Take a leading `<0>` … `<7>` off a line as its PRIORITY.
+    pub priority_prefix: bool,
+}
+
+/// Where clients find the container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Directory in which `<uuid>` links to the bundle. `None`: no link (`--full-attach`).
+    pub socket_dir: Option<String>,
+    /// The host's notify socket, to which the container's readiness is relayed: a path, or
+    /// `@name` for an abstract one.
+    pub notify: Option<String>,
+}
+
+/// Files that record the container's end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Records {
+    /// Receives `exit` and `oom`.
+    pub persist_dir: Option<PathBuf>,
+    /// Receives a file named by the container id.
+    pub exit_dir: Option<PathBuf>,
+}
+
+/// The words in which a pid or a failure is reported to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportForm {
+    /// `{"pid": N}`: create and restore.
+    Pid,
+    /// `{"exit_code": N}`, once, at the end: exec.
+    ExitCode,
+    /// `{"data": N}`: the pid, and for an exec later the exit code.
+    Data,
+}
+
+/// The pipes that the caller handed over, by number; adopted once, before anything else is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportPlan {
+    /// The words.
+    pub form: ReportForm,
+    /// `_OCI_SYNCPIPE`: where messages go. Absent: nothing is reported.
+    pub sync_pipe: Option<RawFd>,
+    /// `_OCI_STARTPIPE`: one read, whose return (even at end of file) means "go".
+    pub start_pipe: Option<RawFd>,
+    /// `_OCI_ATTACHPIPE`: told when the attach socket is ready, before a gated exec.
+    pub attach_pipe: Option<RawFd>,
+}
+
+/// A program run after the end was recorded, and also after a failed launch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExitCommand {
+    /// Path of the program; no PATH search.
+    pub program: String,
+    /// Its arguments after the program's name.
+    pub args: Vec<String>,
+    /// How long to wait before it is started.
+    pub delay: Duration,
+}
+
+/// Whether the supervisor leaves its caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Detach {
+    /// It stays the caller's child; no pid file is written.
+    No,
+    /// It becomes a grandchild in a session of its own, whose pid this file names.
+    Yes {
+        /// The file for the supervisor's pid: decimal, no newline.
+        pid_file: Option<PathBuf>,
+    },
+}
+
+/// How the supervisor speaks of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostics {
+    /// The least important level that is still printed.
+    pub level: log::LevelFilter,
+    /// Also send diagnostics to syslog.
+    pub syslog: bool,
+    /// The name that syslog lines carry: the first 20 characters of `cid` or `cid: tag`.
+    pub ident: String,
+}
+
+/// One of the two output streams of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// Standard output, and all output of a terminal.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Stream {
+    /// The name in log records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        }
+    }
+}

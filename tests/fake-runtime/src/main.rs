@@ -1,0 +1,2 @@
+//! Placeholder, replaced before the first commit that uses it.
+fn main() {}
