@@ -3,5 +3,8 @@
 //!
 //! `ARCHITECTURE.md` has the layers and what each of them must not know.
 
+pub mod core;
 pub mod error;
+pub mod pid;
 pub mod plan;
+pub mod sys;

@@ -1,0 +1,90 @@
+//! What the lifecycle hears, and what it asks for.
+
+use conward_protocol::Exit;
+
+use crate::pid::Pid;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The caller's word that the runtime may be started.
+    Go,
+    /// Answer to [`Effect::Spawn`]; the error is why the runtime could not be executed.
+    Spawned(Result<Pid, String>),
+    /// A child has ended and was reaped: the runtime, the container, the exit command or an orphan.
+    Reaped(Pid, Exit),
+    /// Answer to [`Effect::Settle`].
+    Settled(Settled),
+    /// Answer to [`Effect::Adopt`]; the error is why the container cannot be watched.
+    Adopted(Result<(), String>),
+    /// The container, which is no child of ours, has ended.
+    Departed(Exit),
+    /// A signal that asks for an end.
+    Signalled(i32),
+    /// All output is in the logs and with the clients.
+    Drained,
+    /// Answer to [`Effect::Record`]: the attempt was made, whatever came of it.
+    Recorded,
+    /// Answer to [`Effect::RunExitCommand`]; `None` if it could not be started.
+    CommandSpawned(Option<Pid>),
+    /// Time has passed.
+    Tick,
+}
+
+/// What a runtime that has ended leaves behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The content of the pid file, or what is wrong with it.
+    pub pid: Result<Pid, String>,
+    /// Whether the terminal came, where one was asked for; else why not.
+    pub console: Result<(), String>,
+}
+
+/// Something to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Start the runtime.
+    Spawn,
+    /// Take in what the runtime left: console descriptor, error text, pid file.
+    Settle,
+    /// Get hold of the container's process, by descriptor.
+    Adopt(Pid),
+    /// The launch has succeeded: tell the caller the pid, and treat what the runtime wrote as the
+    /// container's output.
+    Launched(Pid),
+    /// The launch has failed: tell the caller why, and leave nothing half-made.
+    Failed(Failure),
+    /// Send a signal to the runtime, which has not been reaped.
+    SignalRuntime(Pid, i32),
+    /// Send a signal to the container.
+    SignalContainer(i32),
+    /// End the container and its process group at once: its time is up.
+    KillContainer,
+    /// Bring all output that is there to the logs and the clients.
+    Drain,
+    /// Record the end: release what the caller lent, close clients, write the exit files, report.
+    Record(Exit),
+    /// Let go of the caller and of orphans, before the exit command is due.
+    Release,
+    /// Start the exit command.
+    RunExitCommand,
+    /// End the supervisor with this status.
+    Finish(u8),
+}
+
+/// Why a launch failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The runtime could not be executed.
+    Spawn(String),
+    /// The runtime ended other than with 0.
+    Runtime(Exit),
+    /// The runtime named no process.
+    PidFile(String),
+    /// The runtime sent no terminal.
+    Console(String),
+    /// The container's process cannot be watched.
+    Watch(String),
+    /// A signal came before the runtime was started.
+    Interrupted(i32),
+}

@@ -1,0 +1,156 @@
+//! The phases up to the moment when the container's process is in hand.
+
+use std::time::Instant;
+
+use conward_protocol::Exit;
+
+use super::early::Early;
+use super::{Core, Effect, Event, Failure, Phase};
+use crate::pid::Pid;
+
+impl Core {
+    pub(super) fn gated(&self, now: Instant, event: Event, out: &mut Vec<Effect>) -> Phase {
+        match event {
+            Event::Go => {
+                out.push(Effect::Spawn);
+                Phase::Spawning
+            }
+            Event::Signalled(signal) => self.fail(now, Failure::Interrupted(signal), out),
+            Event::Spawned(_)
+            | Event::Reaped(..)
+            | Event::Settled(_)
+            | Event::Adopted(_)
+            | Event::Departed(_)
+            | Event::Drained
+            | Event::Recorded
+            | Event::CommandSpawned(_)
+            | Event::Tick => Phase::Gated,
+        }
+    }
+
+    pub(super) fn spawning(&self, now: Instant, event: Event, out: &mut Vec<Effect>) -> Phase {
+        match event {
+            Event::Spawned(Ok(runtime)) => Phase::Launching { runtime, early: Early::default() },
+            Event::Spawned(Err(text)) => self.fail(now, Failure::Spawn(text), out),
+            Event::Go
+            | Event::Signalled(_)
+            | Event::Reaped(..)
+            | Event::Settled(_)
+            | Event::Adopted(_)
+            | Event::Departed(_)
+            | Event::Drained
+            | Event::Recorded
+            | Event::CommandSpawned(_)
+            | Event::Tick => Phase::Spawning,
+        }
+    }
+
+    pub(super) fn launching(
+        &self,
+        runtime: Pid,
+        mut early: Early,
+        event: Event,
+        out: &mut Vec<Effect>,
+    ) -> Phase {
+        match event {
+            Event::Reaped(pid, status) if pid == runtime => {
+                out.push(Effect::Settle);
+                return Phase::Settling { status, early, signal: None };
+            }
+            Event::Reaped(pid, exit) => early.remember(pid, exit),
+            Event::Signalled(signal) => out.push(Effect::SignalRuntime(runtime, signal)),
+            Event::Go
+            | Event::Spawned(_)
+            | Event::Settled(_)
+            | Event::Adopted(_)
+            | Event::Departed(_)
+            | Event::Drained
+            | Event::Recorded
+            | Event::CommandSpawned(_)
+            | Event::Tick => {}
+        }
+        Phase::Launching { runtime, early }
+    }
+
+    /// An exec's runtime is judged by the pid file alone: it may end with the status of what it ran.
+    pub(super) fn settling(
+        &self,
+        now: Instant,
+        status: Exit,
+        mut early: Early,
+        mut signal: Option<i32>,
+        event: Event,
+        out: &mut Vec<Effect>,
+    ) -> Phase {
+        match event {
+            Event::Settled(settled) => {
+                if !self.shape.exec && status != Exit::Code(0) {
+                    return self.fail(now, Failure::Runtime(status), out);
+                }
+                let init = match settled.pid {
+                    Ok(init) => init,
+                    Err(_) if status != Exit::Code(0) => {
+                        return self.fail(now, Failure::Runtime(status), out);
+                    }
+                    Err(text) => return self.fail(now, Failure::PidFile(text), out),
+                };
+                if let (true, Err(text)) = (self.shape.terminal, settled.console) {
+                    return self.fail(now, Failure::Console(text), out);
+                }
+                if let Some(exit) = early.exit_of(init) {
+                    out.push(Effect::Launched(init));
+                    return self.drain(now, exit, out);
+                }
+                out.push(Effect::Adopt(init));
+                return Phase::Adopting { init, early, signal };
+            }
+            Event::Reaped(pid, exit) => early.remember(pid, exit),
+            Event::Signalled(number) => signal = Some(number),
+            Event::Go
+            | Event::Spawned(_)
+            | Event::Adopted(_)
+            | Event::Departed(_)
+            | Event::Drained
+            | Event::Recorded
+            | Event::CommandSpawned(_)
+            | Event::Tick => {}
+        }
+        Phase::Settling { status, early, signal }
+    }
+
+    pub(super) fn adopting(
+        &self,
+        now: Instant,
+        init: Pid,
+        mut early: Early,
+        mut signal: Option<i32>,
+        event: Event,
+        out: &mut Vec<Effect>,
+    ) -> Phase {
+        match event {
+            Event::Adopted(Ok(())) => {
+                out.push(Effect::Launched(init));
+                if let Some(exit) = early.exit_of(init) {
+                    return self.drain(now, exit, out);
+                }
+                out.extend(signal.map(Effect::SignalContainer));
+                return Phase::Alive { init, until: self.shape.timeout.map(|limit| now + limit) };
+            }
+            Event::Adopted(Err(text)) => return self.fail(now, Failure::Watch(text), out),
+            Event::Departed(exit) => {
+                out.push(Effect::Launched(init));
+                return self.drain(now, exit, out);
+            }
+            Event::Reaped(pid, exit) => early.remember(pid, exit),
+            Event::Signalled(number) => signal = Some(number),
+            Event::Go
+            | Event::Spawned(_)
+            | Event::Settled(_)
+            | Event::Drained
+            | Event::Recorded
+            | Event::CommandSpawned(_)
+            | Event::Tick => {}
+        }
+        Phase::Adopting { init, early, signal }
+    }
+}

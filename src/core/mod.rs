@@ -1,0 +1,126 @@
+//! The lifecycle: what happens, in which order. No descriptor, no clock, no log: events and the
+//! time come in, effects go out.
+//!
+//! Each phase answers each event; there is no catch-all over events, so that a new one does not
+//! compile until every phase has an answer. Only the answer to [`Event::Recorded`] leads to the
+//! exit command, so "recorded first" is structure, not care.
+
+mod early;
+mod ending;
+mod event;
+mod launching;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use conward_protocol::Exit;
+
+use crate::pid::Pid;
+use crate::plan::{Plan, Stdio, Verb};
+use early::Early;
+pub use event::{Effect, Event, Failure, Settled};
+
+/// How long output may take to reach logs and clients after the container has ended. A grandchild
+/// that writes for ever, or a client that does not read, costs this much and no more.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(3);
+/// How long a container that was sent SIGKILL may take to end before its end is recorded anyway
+/// (a process in uninterruptible sleep does not end).
+pub const KILL_LIMIT: Duration = Duration::from_secs(2);
+
+/// The lifecycle of one container, or of one exec session.
+#[derive(Debug)]
+pub struct Core {
+    shape: Shape,
+    phase: Phase,
+}
+
+/// The few facts of the plan that decide what happens.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    exec: bool,
+    terminal: bool,
+    timeout: Option<Duration>,
+    /// The delay of the exit command, if there is one.
+    exit_command: Option<Duration>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Waiting for the caller's word.
+    Gated,
+    /// The runtime is about to be started.
+    Spawning,
+    /// The runtime runs.
+    Launching { runtime: Pid, early: Early },
+    /// The runtime has ended; what it left is being looked at.
+    Settling { status: Exit, early: Early, signal: Option<i32> },
+    /// The container's pid is known; its process is being taken hold of.
+    Adopting { init: Pid, early: Early, signal: Option<i32> },
+    /// The container is created, or runs.
+    Alive { init: Pid, until: Option<Instant> },
+    /// It was sent SIGKILL since its time was up.
+    Killed { init: Pid, until: Instant },
+    /// It has ended; its output is on the way.
+    Draining { exit: Exit, until: Instant },
+    /// Its end is being recorded.
+    Recording { exit: Exit },
+    /// The exit command is due at this time.
+    Delaying { until: Instant, status: u8 },
+    /// The exit command is about to be started, or runs.
+    Commanding { command: Option<Pid>, status: u8 },
+    /// Nothing is left to do.
+    Gone,
+}
+
+impl Core {
+    /// A lifecycle in its first phase, which ends with [`Event::Go`].
+    pub fn new(plan: &Plan) -> Core {
+        let shape = Shape {
+            exec: matches!(plan.verb, Verb::Exec { .. }),
+            terminal: matches!(plan.stdio, Stdio::Terminal { .. }),
+            timeout: plan.timeout,
+            exit_command: plan.exit_command.as_ref().map(|command| command.delay),
+        };
+        Core { shape, phase: Phase::Gated }
+    }
+
+    /// When [`Event::Tick`] is due, at the latest. `None`: there is nothing to wait for but events.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Alive { until, .. } => until,
+            Phase::Killed { until, .. } | Phase::Draining { until, .. } | Phase::Delaying { until, .. } => {
+                Some(until)
+            }
+            Phase::Gated
+            | Phase::Spawning
+            | Phase::Launching { .. }
+            | Phase::Settling { .. }
+            | Phase::Adopting { .. }
+            | Phase::Recording { .. }
+            | Phase::Commanding { .. }
+            | Phase::Gone => None,
+        }
+    }
+
+    /// Takes in an event at the time `now`; what is to be done is appended to `out`, in order.
+    pub fn handle(&mut self, now: Instant, event: Event, out: &mut Vec<Effect>) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Gone);
+        self.phase = match phase {
+            Phase::Gated => self.gated(now, event, out),
+            Phase::Spawning => self.spawning(now, event, out),
+            Phase::Launching { runtime, early } => self.launching(runtime, early, event, out),
+            Phase::Settling { status, early, signal } => {
+                self.settling(now, status, early, signal, event, out)
+            }
+            Phase::Adopting { init, early, signal } => self.adopting(now, init, early, signal, event, out),
+            Phase::Alive { init, until } => self.alive(now, init, until, event, out),
+            Phase::Killed { init, until } => self.killed(now, init, until, event, out),
+            Phase::Draining { exit, until } => self.draining(now, exit, until, event, out),
+            Phase::Recording { exit } => self.recording(now, exit, event, out),
+            Phase::Delaying { until, status } => self.delaying(now, until, status, event, out),
+            Phase::Commanding { command, status } => self.commanding(command, status, event, out),
+            Phase::Gone => Phase::Gone,
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Tables of events and effects, and shuffles that look for broken promises.
+
+use std::time::{Duration, Instant};
+
+use conward_protocol::Exit;
+use proptest::prelude::*;
+
+use super::{Core, DRAIN_LIMIT, Effect, Event, Failure, KILL_LIMIT, Phase, Settled, Shape};
+use crate::pid::Pid;
+
+const CREATE: Shape = Shape { exec: false, terminal: false, timeout: None, exit_command: None };
+
+fn pid(raw: i32) -> Pid {
+    Pid::new(raw).expect("a test's pid")
+}
+
+fn settled(init: i32) -> Event {
+    Event::Settled(Settled { pid: Ok(pid(init)), console: Ok(()) })
+}
+
+/// A lifecycle with a clock that the test moves.
+struct Run {
+    core: Core,
+    now: Instant,
+}
+
+impl Run {
+    fn new(shape: Shape) -> Run {
+        Run { core: Core { shape, phase: Phase::Gated }, now: Instant::now() }
+    }
+
+    fn feed(&mut self, event: Event) -> Vec<Effect> {
+        let mut out = Vec::new();
+        self.core.handle(self.now, event, &mut out);
+        out
+    }
+
+    /// Up to a running container 20 whose runtime was 10.
+    fn alive(shape: Shape) -> Run {
+        let mut run = Run::new(shape);
+        assert_eq!(run.feed(Event::Go), [Effect::Spawn]);
+        assert_eq!(run.feed(Event::Spawned(Ok(pid(10)))), []);
+        assert_eq!(run.feed(Event::Reaped(pid(10), Exit::Code(0))), [Effect::Settle]);
+        assert_eq!(run.feed(settled(20)), [Effect::Adopt(pid(20))]);
+        assert_eq!(run.feed(Event::Adopted(Ok(()))), [Effect::Launched(pid(20))]);
+        run
+    }
+}
+
+#[test]
+fn a_life() {
+    let mut run = Run::alive(Shape { exit_command: Some(Duration::ZERO), ..CREATE });
+    assert_eq!(run.core.deadline(), None, "an idle supervisor has no timer");
+    assert_eq!(run.feed(Event::Reaped(pid(99), Exit::Code(1))), [], "an orphan");
+    assert_eq!(run.feed(Event::Reaped(pid(20), Exit::Code(7))), [Effect::Drain]);
+    assert_eq!(run.feed(Event::Drained), [Effect::Record(Exit::Code(7))]);
+    assert_eq!(run.feed(Event::Recorded), [Effect::Release, Effect::RunExitCommand]);
+    assert_eq!(run.feed(Event::CommandSpawned(Some(pid(30)))), []);
+    assert_eq!(run.feed(Event::Reaped(pid(31), Exit::Code(0))), [], "waits for the exit command only");
+    assert_eq!(run.feed(Event::Reaped(pid(30), Exit::Code(1))), [Effect::Finish(7)]);
+}
+
+#[test]
+fn an_exit_before_its_pid_is_known_is_kept() {
+    let mut run = Run::new(Shape { exec: true, ..CREATE });
+    run.feed(Event::Go);
+    run.feed(Event::Spawned(Ok(pid(10))));
+    run.feed(Event::Reaped(pid(20), Exit::Code(3)));
+    run.feed(Event::Reaped(pid(10), Exit::Code(3)));
+    assert_eq!(run.feed(settled(20)), [Effect::Launched(pid(20)), Effect::Drain]);
+    assert_eq!(run.feed(Event::Drained), [Effect::Record(Exit::Code(3))]);
+    assert_eq!(run.feed(Event::Recorded), [Effect::Release, Effect::Finish(3)]);
+}
+
+#[test]
+fn failures_are_told_apart() {
+    let no_pid = || Err("no file".to_owned());
+    let console = || Err("nobody came".to_owned());
+    let terminal = Shape { terminal: true, ..CREATE };
+    let exec = Shape { exec: true, ..CREATE };
+    let table = [
+        (CREATE, Exit::Code(1), Ok(pid(20)), Ok(()), Failure::Runtime(Exit::Code(1))),
+        (CREATE, Exit::Signal(9), no_pid(), Ok(()), Failure::Runtime(Exit::Signal(9))),
+        (CREATE, Exit::Code(0), no_pid(), Ok(()), Failure::PidFile("no file".into())),
+        (exec, Exit::Code(1), no_pid(), Ok(()), Failure::Runtime(Exit::Code(1))),
+        (terminal, Exit::Code(0), Ok(pid(20)), console(), Failure::Console("nobody came".into())),
+        (terminal, Exit::Code(1), no_pid(), console(), Failure::Runtime(Exit::Code(1))),
+    ];
+    for (shape, status, pid_file, console, failure) in table {
+        let mut run = Run::new(shape);
+        run.feed(Event::Go);
+        run.feed(Event::Spawned(Ok(pid(10))));
+        run.feed(Event::Reaped(pid(10), status));
+        let effects = run.feed(Event::Settled(Settled { pid: pid_file, console }));
+        assert_eq!(effects, [Effect::Failed(failure), Effect::Release, Effect::Finish(1)]);
+    }
+}
+
+#[test]
+fn an_exec_is_judged_by_its_pid_file() {
+    let mut run = Run::new(Shape { exec: true, ..CREATE });
+    run.feed(Event::Go);
+    run.feed(Event::Spawned(Ok(pid(10))));
+    run.feed(Event::Reaped(pid(10), Exit::Code(1)));
+    assert_eq!(run.feed(settled(20)), [Effect::Adopt(pid(20))]);
+}
+
+#[test]
+fn a_failed_launch_runs_the_exit_command_too() {
+    let mut run = Run::new(Shape { exit_command: Some(Duration::from_secs(5)), ..CREATE });
+    run.feed(Event::Go);
+    let effects = run.feed(Event::Spawned(Err("ENOENT".into())));
+    assert_eq!(effects, [Effect::Failed(Failure::Spawn("ENOENT".into())), Effect::Release]);
+    run.now += Duration::from_secs(4);
+    assert_eq!(run.feed(Event::Tick), []);
+    run.now += Duration::from_secs(1);
+    assert_eq!(run.feed(Event::Tick), [Effect::RunExitCommand]);
+    assert_eq!(run.feed(Event::CommandSpawned(None)), [Effect::Finish(1)]);
+}
+
+#[test]
+fn signals_go_to_whoever_is_there() {
+    let mut run = Run::new(CREATE);
+    let effects = run.feed(Event::Signalled(15));
+    assert_eq!(effects, [Effect::Failed(Failure::Interrupted(15)), Effect::Release, Effect::Finish(1)]);
+
+    let mut run = Run::new(CREATE);
+    run.feed(Event::Go);
+    run.feed(Event::Spawned(Ok(pid(10))));
+    assert_eq!(run.feed(Event::Signalled(2)), [Effect::SignalRuntime(pid(10), 2)]);
+    run.feed(Event::Reaped(pid(10), Exit::Code(0)));
+    run.feed(settled(20));
+    assert_eq!(run.feed(Event::Signalled(15)), [], "kept until the process is in hand");
+    let effects = run.feed(Event::Adopted(Ok(())));
+    assert_eq!(effects, [Effect::Launched(pid(20)), Effect::SignalContainer(15)]);
+    assert_eq!(run.feed(Event::Signalled(3)), [Effect::SignalContainer(3)]);
+    run.feed(Event::Reaped(pid(20), Exit::Signal(3)));
+    assert_eq!(run.feed(Event::Signalled(15)), [], "nobody is left to be told");
+}
+
+#[test]
+fn the_time_limit() {
+    let mut run = Run::alive(Shape { timeout: Some(Duration::from_secs(10)), ..CREATE });
+    let until = run.core.deadline().expect("the limit");
+    assert_eq!(until, run.now + Duration::from_secs(10));
+    run.now = until;
+    assert_eq!(run.feed(Event::Tick), [Effect::KillContainer]);
+    assert_eq!(run.feed(Event::Reaped(pid(20), Exit::Signal(9))), [Effect::Drain]);
+    assert_eq!(run.feed(Event::Drained), [Effect::Record(Exit::TimedOut)]);
+
+    let mut run = Run::alive(Shape { timeout: Some(Duration::ZERO), ..CREATE });
+    run.feed(Event::Tick);
+    run.now += KILL_LIMIT;
+    assert_eq!(run.feed(Event::Tick), [Effect::Drain], "a process that does not die is not waited for");
+}
+
+#[test]
+fn draining_is_bounded() {
+    let mut run = Run::alive(CREATE);
+    run.feed(Event::Departed(Exit::Unknown));
+    run.now += DRAIN_LIMIT;
+    assert_eq!(run.feed(Event::Tick), [Effect::Record(Exit::Unknown)]);
+    assert_eq!(run.feed(Event::Recorded), [Effect::Release, Effect::Finish(255)]);
+}
+
+fn any_exit() -> impl Strategy<Value = Exit> {
+    prop_oneof![any::<u8>().prop_map(Exit::Code), (1u8..65).prop_map(Exit::Signal), Just(Exit::Unknown)]
+}
+
+fn any_event() -> impl Strategy<Value = (u64, Event)> {
+    let event = prop_oneof![
+        Just(Event::Go),
+        Just(Event::Spawned(Ok(pid(10)))),
+        Just(Event::Spawned(Err("no".into()))),
+        (prop_oneof![Just(10), Just(20), Just(30), Just(40)], any_exit())
+            .prop_map(|(p, exit)| Event::Reaped(pid(p), exit)),
+        Just(settled(20)),
+        Just(Event::Settled(Settled { pid: Err("no".into()), console: Ok(()) })),
+        Just(Event::Adopted(Ok(()))),
+        any_exit().prop_map(Event::Departed),
+        Just(Event::Signalled(15)),
+        Just(Event::Drained),
+        Just(Event::Recorded),
+        Just(Event::CommandSpawned(Some(pid(30)))),
+        Just(Event::Tick),
+    ];
+    (0u64..4, event)
+}
+
+proptest! {
+    /// Whatever comes in whatever order: at most one record, nothing of the end before it, at most
+    /// one finish and nothing after it, and a deadline wherever only time can help.
+    #[test]
+    fn promises_hold(events in proptest::collection::vec(any_event(), 0..60), delay in 0u64..3) {
+        let exit_command = Some(Duration::from_secs(delay));
+        let mut run = Run::new(Shape { timeout: Some(Duration::from_secs(5)), exit_command, ..CREATE });
+        let mut seen: Vec<Effect> = Vec::new();
+        for (seconds, event) in events {
+            run.now += Duration::from_secs(seconds);
+            for effect in run.feed(event) {
+                prop_assert!(!seen.iter().any(|e| matches!(e, Effect::Finish(_))), "after the end: {:?}", effect);
+                let settled = seen.iter().any(|e| matches!(e, Effect::Record(_) | Effect::Failed(_)));
+                match &effect {
+                    Effect::Record(_) | Effect::Failed(_) => prop_assert!(!settled, "ended twice"),
+                    Effect::RunExitCommand | Effect::Release | Effect::Finish(_) => prop_assert!(settled),
+                    _ => prop_assert!(!settled, "too late: {:?}", effect),
+                }
+                seen.push(effect);
+            }
+            if matches!(run.core.phase, Phase::Alive { .. } | Phase::Killed { .. } | Phase::Draining { .. } | Phase::Delaying { .. }) {
+                prop_assert!(run.core.deadline().is_some());
+            }
+        }
+    }
+}

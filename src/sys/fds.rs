@@ -1,0 +1,82 @@
+//! Descriptors that were open before the program began.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+
+/// Descriptors the caller left open for the runtime (`--preserve-fds`, socket activation) or for
+/// the lifetime of the container (reserved ports). They are never touched, only held, and closed
+/// before the exit file appears.
+#[derive(Debug, Default)]
+pub struct Inherited(Vec<OwnedFd>);
+
+impl Inherited {
+    /// Adopts every open descriptor from 3 up, except those in `others`, which have owners of
+    /// their own. To be called once, before the program opens anything.
+    pub fn adopt(others: &[RawFd]) -> io::Result<Inherited> {
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir("/proc/self/fd")? {
+            let name = entry?.file_name();
+            if let Some(number) = name.to_str().and_then(|n| n.parse::<RawFd>().ok())
+                && number > 2
+                && !others.contains(&number)
+            {
+                numbers.push(number);
+            }
+        }
+        // The directory's own descriptor was in the list and is closed by now.
+        numbers.retain(|&number| is_open(number));
+        Ok(Inherited(numbers.into_iter().map(own).collect()))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Adopts a descriptor that the environment named, and keeps it from the runtime (FD_CLOEXEC).
+pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
+    if !is_open(number) {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    let fd = own(number);
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(fd)
+}
+
+/// Makes reads and writes of the open file behind `fd` return instead of waiting.
+pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
+    let fd = fd.as_fd();
+    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
+    if !flags.contains(OFlag::O_NONBLOCK) {
+        fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    }
+    Ok(())
+}
+
+/// Bytes that can be read from `fd` at this moment, as far as the kernel says (FIONREAD).
+pub fn readable_bytes(fd: impl AsFd) -> usize {
+    let mut count: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int to the pointer it is given (ioctl_tty(2), pipe(7)).
+    let result = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut count) };
+    if result == 0 { usize::try_from(count).unwrap_or(0) } else { 0 }
+}
+
+fn is_open(number: RawFd) -> bool {
+    // SAFETY: F_GETFD has no argument and no effect; a bad number gives EBADF.
+    unsafe { libc::fcntl(number, libc::F_GETFD) >= 0 }
+}
+
+fn own(number: RawFd) -> OwnedFd {
+    // SAFETY: the callers have just seen that the number is open, and it came with the process, so
+    // nothing else in the program owns it; each number is passed once.
+    unsafe { OwnedFd::from_raw_fd(number) }
+}

@@ -1,0 +1,147 @@
+//! Processes: becoming a supervisor, and reaping.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+
+use conward_protocol::Exit;
+use nix::sys::stat::Mode;
+use nix::unistd::ForkResult;
+
+use crate::pid::Pid;
+
+/// This process.
+pub fn own_pid() -> Pid {
+    let raw = nix::unistd::getpid().as_raw();
+    Pid::new(raw).expect("getpid(2) gives a positive number")
+}
+
+/// Which side of [`detach`] the caller finds itself on.
+pub enum Detached {
+    /// The process that was started. It waits for the supervisor's word and then ends.
+    Launcher(UnixStream),
+    /// The grandchild: in a session of its own, and not its leader, so that no terminal it opens
+    /// can become its controlling one.
+    Supervisor(UnixStream),
+}
+
+/// Leaves the caller: fork, setsid, fork. The two sides are joined by a socket pair.
+pub fn detach() -> io::Result<Detached> {
+    let (ours, theirs) = UnixStream::pair()?;
+    // SAFETY: the program has one thread, so the child may do whatever the parent might.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => {
+            drop(theirs);
+            // The session leader ends at once; reaping it leaves nothing to an init that may not reap.
+            let _ = nix::sys::wait::waitpid(child, None);
+            Ok(Detached::Launcher(ours))
+        }
+        ForkResult::Child => {
+            drop(ours);
+            let forked = nix::unistd::setsid().and_then(|_| {
+                // SAFETY: as above.
+                unsafe { nix::unistd::fork() }
+            });
+            match forked {
+                Ok(ForkResult::Child) => Ok(Detached::Supervisor(theirs)),
+                Ok(ForkResult::Parent { .. }) => end_now(0),
+                Err(error) => {
+                    let _ = announce(&theirs, Err(&format!("Failed to fork: {}", error.desc())));
+                    end_now(1)
+                }
+            }
+        }
+    }
+}
+
+/// The supervisor's word to the launcher: in place, or why not.
+pub fn announce(mut to: &UnixStream, outcome: Result<(), &str>) -> io::Result<()> {
+    match outcome {
+        Ok(()) => to.write_all(b"\0"),
+        Err(text) => to.write_all(text.as_bytes()),
+    }
+}
+
+/// Waits for [`announce`]. The error is the supervisor's text; empty if it died without a word.
+pub fn await_announcement(mut from: UnixStream) -> Result<(), String> {
+    let mut text = Vec::new();
+    let _ = from.read_to_end(&mut text);
+    if text == b"\0" { Ok(()) } else { Err(String::from_utf8_lossy(&text).into_owned()) }
+}
+
+/// Ends the process without running anything else.
+pub fn end_now(status: i32) -> ! {
+    // SAFETY: _exit(2) takes an integer and does not return.
+    unsafe { libc::_exit(status) }
+}
+
+/// Orphans among the descendants become our children (`true`), or init's again (`false`).
+pub fn set_subreaper(on: bool) -> io::Result<()> {
+    nix::sys::prctl::set_child_subreaper(on).map_err(io::Error::from)
+}
+
+/// Files and directories are made with mode & ~022, whatever the caller's umask (which was seen
+/// to be 0 in the field, conmon b1d7297).
+pub fn set_umask() {
+    nix::sys::stat::umask(Mode::from_bits_retain(0o022));
+}
+
+/// Reaps one ended child, if there is one. `None`: no child has ended, or there is no child.
+pub fn reap() -> Option<(Pid, Exit)> {
+    loop {
+        let mut status = 0;
+        // SAFETY: waitpid(2) writes one int.
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+        if pid < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
+            continue;
+        }
+        return Pid::new(pid).map(|pid| (pid, exit_from_wait_status(status)));
+    }
+}
+
+/// Whether `pid` is a child of ours that has not been reaped.
+pub fn is_own_child(pid: Pid) -> bool {
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(Id::Pid(nix::unistd::Pid::from_raw(pid.raw())), flags).is_ok()
+}
+
+/// The meaning of a wait status (wait(2)).
+pub fn exit_from_wait_status(status: i32) -> Exit {
+    let low = |number: i32| u8::try_from(number & 0xff).unwrap_or(u8::MAX);
+    if libc::WIFEXITED(status) {
+        Exit::Code(low(libc::WEXITSTATUS(status)))
+    } else if libc::WIFSIGNALED(status) {
+        Exit::Signal(low(libc::WTERMSIG(status)))
+    } else {
+        Exit::Unknown
+    }
+}
+
+/// Sends `signal` to a child that has not been reaped, so the pid cannot have been reused.
+pub fn signal_child(pid: Pid, signal: i32) -> io::Result<()> {
+    // SAFETY: integers only; `Pid` is never 0 or negative, so this is one process.
+    if unsafe { libc::kill(pid.raw(), signal) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Sends SIGKILL to the process group that `leader` is in, unless it is our own or init's.
+/// `leader` must not have been reaped.
+pub fn kill_group_of(leader: Pid) {
+    let raw = nix::unistd::Pid::from_raw(leader.raw());
+    let Ok(group) = nix::unistd::getpgid(Some(raw)) else { return };
+    if group.as_raw() > 1 && group != nix::unistd::getpgrp() {
+        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+    }
+}
+
+const OOM_SCORE_ADJ: &str = "/proc/self/oom_score_adj";
+
+/// Asks the kernel to spare this process when memory runs out, and returns the former value, which
+/// every child gets back. `None`: it could not be read, so children keep what they inherit.
+pub fn protect_from_oom() -> Option<String> {
+    let former = fs::read_to_string(OOM_SCORE_ADJ).ok()?;
+    if let Err(error) = fs::write(OOM_SCORE_ADJ, "-1000") {
+        log::debug!("cannot lower {OOM_SCORE_ADJ}: {error}");
+    }
+    Some(former.trim_end().to_owned())
+}

@@ -1,0 +1,233 @@
+//! Starting a program.
+//!
+//! clone(2) with CLONE_VM and CLONE_VFORK: nothing is copied, the parent sleeps until the child has
+//! called execve or ended, and the child tells why execve failed by a word in shared memory.
+
+use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_void};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use super::process::own_pid;
+use crate::pid::Pid;
+
+/// A program to start, with signal mask and dispositions reset to the defaults, in the
+/// supervisor's directory, session and process group.
+pub struct Spawn<'a> {
+    /// Path of the program; no PATH search.
+    pub program: &'a str,
+    /// The arguments, the program's name first.
+    pub argv: &'a [String],
+    /// Descriptors 0, 1 and 2.
+    pub stdio: [BorrowedFd<'a>; 3],
+    /// It gets SIGKILL when the supervisor dies.
+    pub die_with_supervisor: bool,
+    /// What to put into its oom_score_adj.
+    pub oom_score_adj: Option<&'a str>,
+    /// Replace the environment's LISTEN_PID by its own pid (sd_listen_fds(3)).
+    pub set_listen_pid: bool,
+}
+
+/// What the child works with: prepared by the parent, since the child must not allocate.
+struct Child {
+    program: *const c_char,
+    argv: *const *const c_char,
+    envp: *const *const c_char,
+    stdio: [c_int; 3],
+    die_with_supervisor: bool,
+    oom_score_adj: Option<(*const c_void, usize)>,
+    /// Where the digits of LISTEN_PID go, NUL included.
+    listen_pid: Option<*mut [u8; LISTEN_PID_DIGITS]>,
+    parent: c_int,
+    /// Set by the child if it could not become the program.
+    error: c_int,
+}
+
+const STACK_BYTES: usize = 32 * 1024;
+const LISTEN_PID_DIGITS: usize = 11;
+const LISTEN_PID: &[u8] = b"LISTEN_PID=";
+
+impl Spawn<'_> {
+    /// Starts the program. The error is that of execve(2), or of clone(2).
+    pub fn start(&self) -> io::Result<Pid> {
+        let program = c_string(self.program)?;
+        let argv = self.argv.iter().map(|a| c_string(a)).collect::<io::Result<Vec<_>>>()?;
+        let argv = pointers(&argv);
+        let mut environment: Vec<CString> = environment(self.set_listen_pid);
+        let mut listen_pid = {
+            let mut entry = LISTEN_PID.to_vec();
+            entry.extend_from_slice(&[0; LISTEN_PID_DIGITS]);
+            entry
+        };
+        let mut envp = pointers(&environment);
+        let digits = self.set_listen_pid.then(|| {
+            let entry = listen_pid.as_mut_ptr();
+            let end = envp.len() - 1;
+            envp.insert(end, entry.cast::<c_char>());
+            // SAFETY: the vector has LISTEN_PID_DIGITS bytes after the name.
+            unsafe { entry.add(LISTEN_PID.len()).cast::<[u8; LISTEN_PID_DIGITS]>() }
+        });
+        let mut child = Child {
+            program: program.as_ptr(),
+            argv: argv.as_ptr(),
+            envp: envp.as_ptr(),
+            stdio: self.stdio.map(|fd| fd.as_raw_fd()),
+            die_with_supervisor: self.die_with_supervisor,
+            oom_score_adj: self.oom_score_adj.map(|s| (s.as_ptr().cast::<c_void>(), s.len())),
+            listen_pid: digits,
+            parent: own_pid().raw(),
+            error: 0,
+        };
+        let started = clone_child(&mut child);
+        environment.clear();
+        let pid = started?;
+        if child.error == 0 {
+            return Ok(pid);
+        }
+        // The child has ended before it became anything; this is its only trace.
+        let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid.raw()), None);
+        Err(io::Error::from_raw_os_error(child.error))
+    }
+}
+
+fn clone_child(child: &mut Child) -> io::Result<Pid> {
+    // Not initialised, so that only the pages that the child touches become resident.
+    let mut stack = Vec::<u128>::with_capacity(STACK_BYTES / size_of::<u128>());
+    // SAFETY: sigset_t is plain data that sigfillset initialises; the mask is restored below. While
+    // the child lives in our memory no handler of ours may run in it.
+    let former = unsafe {
+        let (mut all, mut former) = (std::mem::zeroed(), std::mem::zeroed());
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut former);
+        former
+    };
+    // SAFETY: the stack is ours, 16-byte aligned and outlives the child's use of it, since
+    // CLONE_VFORK returns only after the child called execve or _exit; `child` likewise.
+    let pid = unsafe {
+        let top = stack.as_mut_ptr().add(stack.capacity());
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        libc::clone(become_program, top.cast(), flags, std::ptr::from_mut(child).cast())
+    };
+    let error = io::Error::last_os_error();
+    // SAFETY: `former` was filled by pthread_sigmask above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const former, std::ptr::null_mut()) };
+    Pid::new(pid).ok_or(error)
+}
+
+/// Runs in the child, on the parent's memory: system calls only, no allocation, no panic.
+extern "C" fn become_program(child: *mut c_void) -> c_int {
+    // SAFETY: `child` points to the parent's `Child`, which nobody else touches while it sleeps.
+    let child = unsafe { &mut *child.cast::<Child>() };
+    // SAFETY: all pointers were made from live, NUL-terminated strings and NULL-ended arrays; the
+    // calls are async-signal-safe. `error` is written because errno is the parent's own too.
+    unsafe {
+        reset_signals();
+        if child.die_with_supervisor {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            if libc::getppid() != child.parent {
+                libc::_exit(127);
+            }
+        }
+        if let Some((text, length)) = child.oom_score_adj {
+            restore_oom_score(text, length);
+        }
+        if let Some(digits) = child.listen_pid {
+            write_decimal(libc::getpid(), &mut *digits);
+        }
+        if set_stdio(child.stdio) {
+            libc::execve(child.program, child.argv, child.envp);
+        }
+        child.error = *libc::__errno_location();
+        libc::_exit(127)
+    }
+}
+
+/// # Safety
+/// Only in the child: it has a table of dispositions of its own.
+unsafe fn reset_signals() {
+    // SAFETY: SIG_DFL runs no code; numbers that refuse are left alone. The mask is an empty set
+    // that sigemptyset initialised.
+    unsafe {
+        for number in 1..=libc::SIGRTMAX() {
+            libc::signal(number, libc::SIG_DFL);
+        }
+        let mut none = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
+
+/// # Safety
+/// `text` must be readable for `length` bytes.
+unsafe fn restore_oom_score(text: *const c_void, length: usize) {
+    // SAFETY: a literal path and the caller's promise. A failure leaves the inherited value, which
+    // an unprivileged supervisor could not have lowered in the first place.
+    unsafe {
+        let fd = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if fd >= 0 {
+            libc::write(fd, text, length);
+            libc::close(fd);
+        }
+    }
+}
+
+/// # Safety
+/// Only in the child. Sources below 3 must already be in place, as for a passed-through stdio.
+unsafe fn set_stdio(stdio: [c_int; 3]) -> bool {
+    for (target, source) in (0..).zip(stdio) {
+        // SAFETY: dup2(2) takes integers; the new descriptor has no FD_CLOEXEC.
+        if source != target && unsafe { libc::dup2(source, target) } < 0 {
+            return false;
+        }
+    }
+    true
+}
+
+fn write_decimal(mut number: i32, out: &mut [u8; LISTEN_PID_DIGITS]) {
+    let mut reversed = [0u8; LISTEN_PID_DIGITS];
+    let mut length = 0;
+    while length == 0 || number > 0 {
+        reversed[length] = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+        length += 1;
+    }
+    for (to, from) in out.iter_mut().zip(reversed[..length].iter().rev()) {
+        *to = *from;
+    }
+}
+
+fn environment(without_listen_pid: bool) -> Vec<CString> {
+    let entry = |(name, value): (OsString, OsString)| {
+        let mut entry = name.into_vec();
+        entry.push(b'=');
+        entry.extend_from_slice(value.as_bytes());
+        CString::new(entry).ok()
+    };
+    std::env::vars_os()
+        .filter(|(name, _)| !(without_listen_pid && name == OsStr::new("LISTEN_PID")))
+        .filter_map(entry)
+        .collect()
+}
+
+fn c_string(text: &str) -> io::Result<CString> {
+    CString::new(text).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LISTEN_PID_DIGITS, write_decimal};
+
+    #[test]
+    fn decimals() {
+        for number in [1, 9, 10, 4_194_304, i32::MAX] {
+            let mut out = [0; LISTEN_PID_DIGITS];
+            write_decimal(number, &mut out);
+            let end = out.iter().position(|&b| b == 0).expect("room for the NUL");
+            assert_eq!(std::str::from_utf8(&out[..end]), Ok(number.to_string().as_str()));
+        }
+    }
+}
