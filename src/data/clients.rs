@@ -1,0 +1,192 @@
+//! The attached clients: each gets all output, and any of them may send input.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+use super::outbox::Outbox;
+use crate::error::reason;
+use crate::plan::Stream;
+use crate::sys::io::receive_into;
+
+/// Names a client; never used twice by one supervisor.
+pub type ClientId = usize;
+
+/// What came from a client.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A packet of this length was appended to the buffer.
+    Packet(usize),
+    /// The client sends no more input; it still gets output.
+    End,
+    /// Nothing now.
+    Nothing,
+}
+
+/// The clients, in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Clients {
+    list: Vec<Client>,
+    next: ClientId,
+}
+
+#[derive(Debug)]
+struct Client {
+    id: ClientId,
+    fd: OwnedFd,
+    outbox: Outbox,
+    /// It may still send.
+    sends: bool,
+    /// It has sent something, for which there was no room yet.
+    has_input: bool,
+    /// Sending to it has failed.
+    lost: bool,
+}
+
+impl Clients {
+    /// Adds a connected client.
+    pub fn add(&mut self, fd: OwnedFd) -> ClientId {
+        let id = self.next;
+        self.next += 1;
+        self.list.push(Client {
+            id,
+            fd,
+            outbox: Outbox::default(),
+            sends: true,
+            has_input: false,
+            lost: false,
+        });
+        id
+    }
+
+    /// The client's connection, to watch it.
+    pub fn fd(&self, id: ClientId) -> Option<BorrowedFd<'_>> {
+        self.list.iter().find(|c| c.id == id).map(|c| c.fd.as_fd())
+    }
+
+    /// Takes a client out of the list; the caller closes the connection.
+    pub fn remove(&mut self, id: ClientId) -> Option<OwnedFd> {
+        let at = self.list.iter().position(|c| c.id == id)?;
+        let client = self.list.remove(at);
+        if self.list.is_empty() {
+            self.list = Vec::new();
+        }
+        Some(client.fd)
+    }
+
+    /// Sends output to every client, or queues it.
+    pub fn offer(&mut self, now: Instant, stream: Stream, chunk: &[u8]) {
+        for client in self.list.iter_mut().filter(|c| !c.lost) {
+            client.lost = lost(client.outbox.send(client.fd.as_fd(), now, stream, chunk));
+        }
+    }
+
+    /// The client has room again.
+    pub fn flush(&mut self, id: ClientId) {
+        if let Some(client) = self.list.iter_mut().find(|c| c.id == id && !c.lost) {
+            client.lost = lost(client.outbox.flush(client.fd.as_fd()));
+        }
+    }
+
+    /// Whether a client's queue is full, so that no more output may be read.
+    pub fn full(&self) -> bool {
+        self.list.iter().any(|c| c.outbox.deadline().is_some())
+    }
+
+    /// Whether every client has been sent everything.
+    pub fn settled(&self) -> bool {
+        self.list.iter().all(|c| c.lost || c.outbox.is_empty())
+    }
+
+    /// When [`Clients::overdue`] will have something to say.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.list.iter().filter_map(|c| c.outbox.deadline()).min()
+    }
+
+    /// Clients to be removed: gone, or too far behind for too long.
+    pub fn overdue(&self, now: Instant) -> Vec<ClientId> {
+        let late = |c: &&Client| c.lost || c.outbox.deadline().is_some_and(|deadline| now >= deadline);
+        self.list.iter().filter(late).map(|c| self.say_why(c)).collect()
+    }
+
+    fn say_why(&self, client: &Client) -> ClientId {
+        if !client.lost {
+            let bytes = client.outbox.cost();
+            log::warn!("attached client {} does not read: dropped with {bytes} bytes unsent", client.id);
+        }
+        client.id
+    }
+
+    /// Notes that a client has sent something.
+    pub fn has_input(&mut self, id: ClientId) {
+        if let Some(client) = self.list.iter_mut().find(|c| c.id == id) {
+            client.has_input = client.sends;
+        }
+    }
+
+    /// The client whose input is to be read next. It goes to the end of the list, so that they
+    /// take turns by packet.
+    pub fn next_with_input(&mut self) -> Option<ClientId> {
+        let at = self.list.iter().position(|c| c.has_input)?;
+        self.list[at..].rotate_left(1);
+        self.list.last().map(|c| c.id)
+    }
+
+    /// Reads one packet of a client into the spare room of `buffer`.
+    pub fn receive(&mut self, id: ClientId, buffer: &mut Vec<u8>) -> Received {
+        let Some(client) = self.list.iter_mut().find(|c| c.id == id) else { return Received::Nothing };
+        let before = buffer.len();
+        match receive_into(&client.fd, buffer) {
+            Ok(0) => {
+                client.sends = false;
+                client.has_input = false;
+                Received::End
+            }
+            Ok(length) => {
+                let kept = buffer.len() - before;
+                if length > kept {
+                    log::warn!("attached client {id}: packet of {length} bytes, {} of them lost", length - kept);
+                }
+                Received::Packet(kept)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                client.has_input = false;
+                Received::Nothing
+            }
+            Err(error) => {
+                log::debug!("attached client {id}: {}", reason(&error));
+                client.sends = false;
+                client.has_input = false;
+                Received::End
+            }
+        }
+    }
+
+    /// Takes all clients out, after throwing away what they sent and nobody read: a peer whose
+    /// data is thrown away by close(2) sees ECONNRESET instead of the end.
+    pub fn close_all(&mut self) -> Vec<OwnedFd> {
+        let mut buffer = Vec::with_capacity(4096);
+        let discarded_packets = 1024;
+        for client in &self.list {
+            for _ in 0..discarded_packets {
+                buffer.clear();
+                if !matches!(receive_into(&client.fd, &mut buffer), Ok(1..)) {
+                    break;
+                }
+            }
+        }
+        std::mem::take(&mut self.list).into_iter().map(|c| c.fd).collect()
+    }
+
+    /// Whether nobody is attached.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+fn lost(result: io::Result<()>) -> bool {
+    if let Err(error) = &result {
+        log::debug!("an attached client has gone: {}", reason(error));
+    }
+    result.is_err()
+}

@@ -1,0 +1,98 @@
+//! What one attached client has not taken yet.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, sendmsg};
+
+use crate::plan::Stream;
+
+/// The most payload bytes of one packet; with the stream's byte in front, 8193, which is the
+/// buffer of the clients that exist.
+pub const PAYLOAD_MAX: usize = 8192;
+/// Bytes a client may lag behind. At the bound no more output is read from the container until the
+/// client has caught up to half of it, or its grace time is over; then the client is dropped.
+pub const QUEUE_MAX: usize = 1 << 20;
+/// How long a client may take to catch up.
+pub const GRACE: Duration = Duration::from_secs(3);
+/// What a packet costs beside its bytes, so that many tiny ones are bounded too.
+const PACKET_COST: usize = 48;
+
+/// A bounded queue of packets for one client, oldest first.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    packets: VecDeque<Box<[u8]>>,
+    cost: usize,
+    full_since: Option<Instant>,
+}
+
+impl Outbox {
+    /// Sends output, or keeps it for later. An error means that the client is gone.
+    pub fn send(&mut self, to: BorrowedFd<'_>, now: Instant, stream: Stream, chunk: &[u8]) -> io::Result<()> {
+        let header = [match stream {
+            Stream::Stdout => 2,
+            Stream::Stderr => 3,
+        }];
+        for payload in chunk.chunks(PAYLOAD_MAX) {
+            if !(self.packets.is_empty() && sent(to, &[IoSlice::new(&header), IoSlice::new(payload)])?) {
+                self.keep(now, &header, payload);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what was kept, as far as the client takes it.
+    pub fn flush(&mut self, to: BorrowedFd<'_>) -> io::Result<()> {
+        while let Some(packet) = self.packets.front() {
+            if !sent(to, &[IoSlice::new(packet)])? {
+                break;
+            }
+            self.cost -= packet.len() + PACKET_COST;
+            self.packets.pop_front();
+        }
+        if self.packets.is_empty() {
+            self.packets = VecDeque::new();
+        }
+        if self.cost <= QUEUE_MAX / 2 {
+            self.full_since = None;
+        }
+        Ok(())
+    }
+
+    /// Whether everything was sent.
+    pub fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    /// Bytes and overhead of what was kept.
+    pub fn cost(&self) -> usize {
+        self.cost
+    }
+
+    /// When the grace time is over, while the queue is full.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.full_since.map(|since| since + GRACE)
+    }
+
+    fn keep(&mut self, now: Instant, header: &[u8], payload: &[u8]) {
+        self.packets.push_back([header, payload].concat().into_boxed_slice());
+        self.cost += header.len() + payload.len() + PACKET_COST;
+        if self.cost >= QUEUE_MAX {
+            self.full_since.get_or_insert(now);
+        }
+    }
+}
+
+/// Sends one packet whole; `false` if there is no room for it now.
+fn sent(to: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<bool> {
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    match sendmsg::<()>(to.as_raw_fd(), parts, &[], flags, None) {
+        Ok(_) => Ok(true),
+        // ENOBUFS: the kernel is short of memory for sockets, which passes.
+        Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
