@@ -2,3 +2,5 @@
 //!
 //! Each owns its descriptor, never blocks, and does bounded work in each call of its `turn`, which
 //! is made whenever edge-triggered epoll(7) says that the descriptor is ready.
+
+pub mod fifos;
