@@ -7,4 +7,5 @@ pub mod core;
 pub mod error;
 pub mod pid;
 pub mod plan;
+pub mod serve;
 pub mod sys;

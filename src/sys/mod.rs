@@ -1,8 +1,12 @@
-//! The kernel, behind types: the only place with `unsafe`. Nothing here knows what a container is.
+//! The kernel, behind types: descriptors are `OwnedFd` or `BorrowedFd`, errors are `io::Error`. The
+//! only place of the crate where `unsafe` may stand. Nothing here knows what a container is.
 
 pub mod fds;
+pub mod file;
+pub mod io;
 pub mod pidfd;
 pub mod process;
 pub mod pty;
 pub mod signals;
+pub mod socket;
 pub mod spawn;

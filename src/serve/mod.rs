@@ -1,0 +1,7 @@
+//! The endpoints through which others reach the supervisor, or it reaches them.
+//!
+//! Each owns its descriptor, never blocks, and does bounded work in each call of its `turn`, which
+//! is made whenever edge-triggered epoll(7) says that the descriptor is ready.
+
+pub mod fifos;
+pub mod pipes;

@@ -1,0 +1,173 @@
+//! Files that appear whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::reason;
+
+/// How many temporary names are tried before the directory is given up. Names that exist already
+/// were left by supervisors that died in [`write_new`] and had this one's pid.
+const TEMP_NAMES: u32 = 16;
+
+/// Writes a file that watchers of its directory see appear once, with its complete content.
+///
+/// The bytes go to a temporary name in the same directory, which is then renamed to `path`,
+/// replacing what stood there (a symlink itself, not what it points to). `mode` is subject to the
+/// umask. With `sync` the content is on disk before the name is, and the name before the return.
+///
+/// # Errors
+///
+/// The text says which step failed. Then nothing is left behind and `path` is as it was, except
+/// when only the last step, the sync of the directory, failed: then the file is complete, but may
+/// not survive a loss of power.
+pub fn write_new(path: &Path, bytes: &[u8], mode: u32, sync: bool) -> io::Result<()> {
+    let dir = directory(path);
+    let (mut file, temp) = create_temp(dir, mode)?;
+    let filled = fill(&mut file, bytes, sync)
+        .map_err(|error| at_step("write", &temp, &error))
+        .and_then(|()| fs::rename(&temp, path).map_err(|error| at_step("rename", &temp, &error)));
+    if let Err(error) = filled {
+        // The first error is the one to tell; a second one would have the same cause.
+        let _ = fs::remove_file(&temp);
+        return Err(error);
+    }
+    if sync {
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| at_step("sync", dir, &error))?;
+    }
+    Ok(())
+}
+
+/// Makes sure that something stands at `path`: an empty file (mode 0644 less the umask) unless
+/// there is an entry already, which is left alone, whatever it is.
+///
+/// # Errors
+///
+/// Those of open(2).
+pub fn touch_new(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o644).open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A new file under a name of its own in `dir`. O_EXCL, so a symlink planted there is not followed.
+fn create_temp(dir: &Path, mode: u32) -> io::Result<(File, PathBuf)> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(mode).custom_flags(libc::O_NOFOLLOW);
+    let mut attempt = 0;
+    loop {
+        let temp = dir.join(format!(".conward-{}-{attempt}", std::process::id()));
+        match options.open(&temp) {
+            Ok(file) => return Ok((file, temp)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt + 1 < TEMP_NAMES => {
+                attempt += 1
+            }
+            Err(error) => return Err(at_step("create", &temp, &error)),
+        }
+    }
+}
+
+fn fill(file: &mut File, bytes: &[u8], sync: bool) -> io::Result<()> {
+    file.write_all(bytes)?;
+    if sync { file.sync_all() } else { Ok(()) }
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn at_step(step: &str, path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{step} {}: {}", path.display(), reason(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn replaces_whole_and_leaves_only_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("exit");
+        for (bytes, sync) in [(&b"137"[..], false), (b"0", true)] {
+            write_new(&path, bytes, 0o640, sync).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), bytes);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+            assert_eq!(names(dir.path()), ["exit"]);
+        }
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_its_target_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, target) = (dir.path().join("exit"), dir.path().join("target"));
+        fs::write(&target, "kept").unwrap();
+        symlink(&target, &path).unwrap();
+        write_new(&path, b"1", 0o644, false).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"kept");
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
+    }
+
+    #[test]
+    fn watchers_see_one_name_appear_complete() {
+        use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+        let dir = tempfile::tempdir().unwrap();
+        let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).unwrap();
+        watch.add_watch(dir.path(), AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO).unwrap();
+        write_new(&dir.path().join("cid"), b"3", 0o644, false).unwrap();
+        let events = watch.read_events().unwrap();
+        let seen: Vec<_> =
+            events.iter().filter(|event| event.name.as_deref() == Some("cid".as_ref())).collect();
+        assert_eq!(seen.len(), 1);
+        assert!(seen[0].mask.contains(AddWatchFlags::IN_MOVED_TO));
+    }
+
+    #[test]
+    fn temporary_names_of_the_dead_are_stepped_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let stale = dir.path().join(format!(".conward-{}-0", std::process::id()));
+        symlink("/nowhere", &stale).unwrap();
+        write_new(&dir.path().join("pid"), b"1", 0o644, false).unwrap();
+        assert!(fs::symlink_metadata(&stale).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn errors_name_the_step_and_leave_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = write_new(&dir.path().join("no/such"), b"1", 0o644, false).unwrap_err();
+        assert!(missing.to_string().starts_with("create "), "{missing}");
+        assert!(missing.to_string().ends_with(": No such file or directory"), "{missing}");
+
+        let path = dir.path().join("sub");
+        fs::create_dir(&path).unwrap();
+        let taken = write_new(&path, b"1", 0o644, false).unwrap_err();
+        assert!(taken.to_string().starts_with("rename "), "{taken}");
+        assert_eq!(names(dir.path()), ["sub"]);
+    }
+
+    #[test]
+    fn touch_leaves_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("oom");
+        touch_new(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+        fs::write(&path, "old").unwrap();
+        touch_new(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(touch_new(&dir.path().join("no/oom")).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+}
