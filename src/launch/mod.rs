@@ -1,0 +1,11 @@
+//! What a launch is made of. `supervisor::run` puts it together, from top to bottom.
+
+mod detach;
+mod outcome;
+mod runtime;
+mod stdio;
+
+pub use detach::{Standing, detach, release_stdio};
+pub use outcome::{failure_text, forget_pid_file, read_pid};
+pub use runtime::{argv, listen_pid};
+pub use stdio::{Streams, ends};

@@ -1,0 +1,150 @@
+//! The console socket: where the runtime sends the master end of the container's terminal.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::sys::socket::SockType;
+use nix::unistd::geteuid;
+
+use super::attach::remove;
+use crate::error::{Error, reason};
+use crate::sys::socket;
+
+/// The longest path that fits into `sun_path` with its NUL (unix(7)).
+const SUN_PATH_MAX: usize = 107;
+/// How many names are tried where others are taken by files that are not sockets.
+const NAMES: u32 = 16;
+
+/// A listening socket for one connection that brings one descriptor. Its path goes when the
+/// connection has come, or when this is dropped.
+#[derive(Debug)]
+pub struct Console {
+    state: State,
+    path: PathBuf,
+    argument: String,
+    /// Keeps [`Console::argument`] valid where it goes through this process's descriptor table.
+    _dir: Option<File>,
+}
+
+#[derive(Debug)]
+enum State {
+    Listening(OwnedFd),
+    Connected(OwnedFd),
+    Over,
+}
+
+/// What came of a turn.
+#[derive(Debug)]
+pub enum Came {
+    /// Nothing yet.
+    Nothing,
+    /// The runtime has connected: watch [`Console::fd`] anew.
+    Connection,
+    /// The terminal.
+    Terminal(OwnedFd),
+}
+
+impl Console {
+    /// Makes the socket `DIR/conmon-term.PID.N`, mode 0700. The directory's path may be of any
+    /// length: where the socket's would not fit, the runtime gets a way through `/proc`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Fatal`].
+    pub fn open(dir: &Path) -> Result<Console, Error> {
+        let own = std::process::id();
+        let mut failure = None;
+        for n in 0..NAMES {
+            let name = format!("conmon-term.{own}.{n}");
+            let path = dir.join(&name);
+            match socket::bind(&path, SockType::Stream, 0o700) {
+                Ok(listener) => return Console::listening(listener, dir, path, &name),
+                Err(error) => failure = Some((path, error)),
+            }
+        }
+        let (path, error) = failure.unwrap_or_else(|| (dir.to_owned(), ErrorKind::AlreadyExists.into()));
+        Err(Error::io(format_args!("Failed to make console socket {}", path.display()), error))
+    }
+
+    fn listening(listener: OwnedFd, dir: &Path, path: PathBuf, name: &str) -> Result<Console, Error> {
+        let mut console = Console {
+            state: State::Over,
+            argument: path.to_string_lossy().into_owned(),
+            path,
+            _dir: None,
+        };
+        let doing = "Failed to listen at the console socket";
+        socket::listen(&listener, 1).map_err(|e| Error::io(doing, e))?;
+        if console.argument.len() > SUN_PATH_MAX || console.path.to_str().is_none() {
+            let dir = File::open(dir).map_err(|e| Error::io(doing, e))?;
+            console.argument = format!("/proc/{}/fd/{}/{name}", std::process::id(), dir.as_raw_fd());
+            console._dir = Some(dir);
+        }
+        console.state = State::Listening(listener);
+        Ok(console)
+    }
+
+    /// What the runtime gets as `--console-socket`.
+    pub fn argument(&self) -> &str {
+        &self.argument
+    }
+
+    /// What to watch for something to read; changes once, with [`Came::Connection`].
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.state {
+            State::Listening(fd) | State::Connected(fd) => Some(fd.as_fd()),
+            State::Over => None,
+        }
+    }
+
+    /// Takes what has come. Only root and the supervisor's own user may bring a terminal.
+    ///
+    /// # Errors
+    ///
+    /// Why no terminal will come any more, in words.
+    pub fn turn(&mut self) -> Result<Came, String> {
+        let came = match &self.state {
+            State::Listening(listener) => accept_runtime(listener.as_fd()).map(|c| c.map(State::Connected)),
+            State::Connected(connection) => match socket::receive_fd(connection.as_fd()) {
+                Ok(terminal) => {
+                    self.state = State::Over;
+                    return Ok(Came::Terminal(terminal));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+                Err(error) => Err(error),
+            },
+            State::Over => return Ok(Came::Nothing),
+        };
+        match came {
+            Ok(None) => Ok(Came::Nothing),
+            Ok(Some(connected)) => {
+                remove(&self.path);
+                self.state = connected;
+                Ok(Came::Connection)
+            }
+            Err(error) => {
+                self.state = State::Over;
+                Err(reason(&error))
+            }
+        }
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+fn accept_runtime(listener: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
+    while let Some(connection) = socket::accept(listener)? {
+        let uid = socket::peer_uid(&connection)?;
+        if uid == 0 || uid == geteuid().as_raw() {
+            return Ok(Some(connection));
+        }
+        log::warn!("refused a console of user {uid}");
+    }
+    Ok(None)
+}

@@ -1,0 +1,81 @@
+//! Everything that the loop waits for, by number.
+
+use crate::data::ClientId;
+use crate::reactor::SourceId;
+
+/// A watched descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Signals, among them the end of children.
+    Signals,
+    /// The caller's second word.
+    Start,
+    /// The console socket, then its one connection.
+    Console,
+    /// The container's stdout, or its terminal.
+    Stdout,
+    /// The container's stderr.
+    Stderr,
+    /// Room in the container's stdin.
+    Stdin,
+    /// The attach socket.
+    Attach,
+    /// The `ctl` fifo.
+    Ctl,
+    /// The `winsz` fifo.
+    Winsz,
+    /// The notify socket.
+    Notify,
+    /// The out-of-memory watch.
+    Oom,
+    /// The container's process, where it is no child of ours.
+    Init,
+    /// Room in the journal's socket.
+    Journal,
+    /// An attached client.
+    Client(ClientId),
+}
+
+/// Those without a number of their own, in the order of their ids.
+const FIXED: [Source; 13] = [
+    Source::Signals,
+    Source::Start,
+    Source::Console,
+    Source::Stdout,
+    Source::Stderr,
+    Source::Stdin,
+    Source::Attach,
+    Source::Ctl,
+    Source::Winsz,
+    Source::Notify,
+    Source::Oom,
+    Source::Init,
+    Source::Journal,
+];
+
+impl Source {
+    /// The number that the reactor knows it by.
+    pub fn id(self) -> SourceId {
+        match self {
+            Source::Client(id) => FIXED.len() + id,
+            fixed => FIXED.iter().position(|&source| source == fixed).unwrap_or(0),
+        }
+    }
+
+    /// The source with this number.
+    pub fn from_id(id: SourceId) -> Source {
+        FIXED.get(id).copied().unwrap_or(Source::Client(id.saturating_sub(FIXED.len())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_reversible() {
+        for source in FIXED.into_iter().chain([Source::Client(0), Source::Client(9)]) {
+            assert_eq!(Source::from_id(source.id()), source);
+        }
+    }
+}

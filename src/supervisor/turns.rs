@@ -1,0 +1,298 @@
+//! What a ready descriptor leads to.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use conward_protocol::Exit;
+
+use super::{Source, Supervisor};
+use crate::core::Event;
+use crate::data::{ClientId, Step, Turn};
+use crate::error::reason;
+use crate::plan::Stream;
+use crate::reactor::{Ready, Watch};
+use crate::serve::console::Came;
+use crate::serve::fifos::{Fifo, Size};
+use crate::sys::pty;
+use crate::sys::signals::RELAYED;
+use crate::sys::{fds, process};
+
+/// Packets of input that are moved in one turn.
+const INPUT_BUDGET: usize = 16;
+/// Clients that are accepted in one turn.
+const ACCEPT_BUDGET: usize = 16;
+/// How often, and how long apart, a process that is not our child is asked how it ended: its parent
+/// must reap it first.
+const ASK_TIMES: u32 = 10;
+const ASK_PAUSE: Duration = Duration::from_millis(5);
+
+impl Supervisor {
+    /// Lets one source go on.
+    pub(super) fn turn(&mut self, ready: Ready) {
+        match Source::from_id(ready.id) {
+            Source::Signals => self.on_signals(),
+            Source::Start => self.on_start(),
+            Source::Console => self.on_console(),
+            Source::Stdout => self.on_output(Stream::Stdout, ready),
+            Source::Stderr => self.on_output(Stream::Stderr, ready),
+            Source::Stdin => self.move_input(),
+            Source::Attach => self.on_attach(),
+            Source::Ctl => self.on_fifo(Source::Ctl),
+            Source::Winsz => self.on_fifo(Source::Winsz),
+            Source::Notify => self.on_notify(),
+            Source::Oom => self.on_oom(),
+            Source::Init => self.on_init(),
+            Source::Journal => self.pump.sinks.turn(Instant::now()),
+            Source::Client(id) => self.on_client(id, ready),
+        }
+    }
+
+    /// After each round: what time has brought, and what the round has made possible.
+    pub(super) fn catch_up(&mut self) {
+        let now = Instant::now();
+        if self.pump.deadline().is_some_and(|deadline| now >= deadline) {
+            self.pump.sinks.turn(now);
+        }
+        for id in self.pump.clients.overdue(now) {
+            self.drop_client(id);
+        }
+        for stream in self.pump.take_waiting() {
+            self.reactor.again(Ready::to_read(output(stream).id()));
+        }
+        if self.init.as_ref().and_then(|init| init.ask_again).is_some_and(|at| now >= at) {
+            self.on_init();
+        }
+        if self.draining && self.pump.drained() {
+            self.draining = false;
+            self.happen(Event::Drained);
+        }
+        if self.core.deadline().is_some_and(|deadline| now >= deadline) {
+            self.happen(Event::Tick);
+        }
+    }
+
+    fn on_signals(&mut self) {
+        let pending: Vec<i32> = self.signals.pending().collect();
+        for signal in pending {
+            if RELAYED.contains(&signal) {
+                self.happen(Event::Signalled(signal));
+            }
+        }
+        self.reap();
+    }
+
+    /// Reaps all children that have ended. The only place that does.
+    fn reap(&mut self) {
+        while let Some((pid, exit)) = process::reap() {
+            if self.init.as_ref().is_some_and(|init| init.pid == pid) {
+                // From here on the pid may be anybody's.
+                self.forget_init();
+            }
+            self.happen(Event::Reaped(pid, exit));
+        }
+    }
+
+    fn on_start(&mut self) {
+        if let Some(pipe) = self.caller.take_second_start() {
+            self.close(pipe);
+            self.happen(Event::Go);
+        }
+    }
+
+    fn on_output(&mut self, stream: Stream, ready: Ready) {
+        match self.pump.turn(stream, ready.hung_up) {
+            Turn::More => self.reactor.again(ready),
+            Turn::Dry => {}
+            Turn::Ended(fd) => self.close(fd),
+        }
+    }
+
+    /// Takes in what the runtime sends over the console socket.
+    pub(super) fn on_console(&mut self) {
+        let Some(console) = &mut self.console else { return };
+        loop {
+            match console.turn() {
+                Ok(Came::Nothing) => return,
+                Ok(Came::Connection) => {
+                    let fd = console.fd();
+                    let watched =
+                        fd.map_or(Ok(()), |fd| self.reactor.watch(fd, Source::Console.id(), Watch::Reads));
+                    if let Err(error) = watched {
+                        log::debug!("the console connection cannot be watched: {error}");
+                    }
+                }
+                Ok(Came::Terminal(master)) => {
+                    self.terminal = self.connect_terminal(master);
+                    break;
+                }
+                Err(text) => {
+                    self.terminal = Err(format!("Runtime did not set up terminal: {text}"));
+                    break;
+                }
+            }
+        }
+        self.console = None;
+    }
+
+    fn connect_terminal(&mut self, master: OwnedFd) -> Result<(), String> {
+        let connected = (|| {
+            fds::set_nonblocking(&master)?;
+            let input = master.try_clone()?;
+            self.reactor.watch(&master, Source::Stdout.id(), Watch::Reads)?;
+            if let Err(error) = pty::set_onlcr(&master) {
+                log::warn!("cannot set ONLCR on the terminal: {}", reason(&error));
+            }
+            self.pump.add(Stream::Stdout, master, true);
+            self.input.connect(input);
+            self.watch_stdin()
+        })();
+        if let Some(size) = self.size {
+            self.resize(size);
+        }
+        self.move_input();
+        connected.map_err(|e: std::io::Error| format!("Failed to set up the terminal: {}", reason(&e)))
+    }
+
+    /// Moves input from the clients to the container.
+    fn move_input(&mut self) {
+        match self.input.turn(&mut self.pump.clients, INPUT_BUDGET) {
+            Step::More => {
+                self.reactor.again(Ready { writable: true, ..Ready::to_read(Source::Stdin.id()) });
+            }
+            Step::Waits => {}
+            Step::Closed(fd) => {
+                self.close(fd);
+                self.move_input();
+            }
+        }
+    }
+
+    fn on_attach(&mut self) {
+        for _ in 0..ACCEPT_BUDGET {
+            let Some(attach) = &self.attach else { return };
+            match attach.accept() {
+                Ok(None) => return,
+                Ok(Some(fd)) => self.add_client(fd),
+                Err(error) => {
+                    // Out of descriptors: the client waits until another one has gone.
+                    log::warn!("cannot accept an attach client: {}", reason(&error));
+                    return;
+                }
+            }
+        }
+        self.reactor.again(Ready::to_read(Source::Attach.id()));
+    }
+
+    fn add_client(&mut self, fd: OwnedFd) {
+        let id = self.pump.clients.add(fd);
+        let watched = self
+            .pump
+            .clients
+            .fd(id)
+            .map(|fd| self.reactor.watch(fd, Source::Client(id).id(), Watch::Both));
+        if let Some(Err(error)) = watched {
+            log::warn!("cannot watch attach client {id}: {}", reason(&error));
+            drop(self.pump.clients.remove(id));
+        }
+    }
+
+    fn on_client(&mut self, id: ClientId, ready: Ready) {
+        if ready.writable {
+            self.pump.clients.flush(id);
+        }
+        if ready.readable {
+            self.pump.clients.has_input(id);
+            self.move_input();
+        }
+        if ready.hung_up && !self.pump.clients.may_send(id) {
+            self.drop_client(id);
+        }
+    }
+
+    /// Closes a client's connection; another one may have waited for the descriptor.
+    fn drop_client(&mut self, id: ClientId) {
+        if let Some(fd) = self.pump.clients.remove(id) {
+            self.close(fd);
+            self.reactor.again(Ready::to_read(Source::Attach.id()));
+        }
+    }
+
+    fn on_fifo(&mut self, source: Source) {
+        let fifo = if source == Source::Ctl { &mut self.ctl } else { &mut self.winsz };
+        let Some(wishes) = fifo.as_mut().map(Fifo::turn) else { return };
+        match wishes {
+            Ok(wishes) => {
+                if let Some(size) = wishes.resize {
+                    self.resize(size);
+                }
+                for _ in 0..wishes.reopens.min(1) {
+                    self.pump.sinks.reopen();
+                }
+                if wishes.more {
+                    self.reactor.again(Ready::to_read(source.id()));
+                }
+            }
+            Err(error) => log::warn!("cannot read a control fifo: {}", reason(&error)),
+        }
+    }
+
+    fn resize(&mut self, size: Size) {
+        self.size = Some(size);
+        let Some(master) = self.pump.fd(Stream::Stdout).filter(|_| self.terminal.is_ok() || self.has_terminal())
+        else {
+            return;
+        };
+        if let Err(error) = pty::set_size(master, size.rows, size.cols) {
+            log::warn!("cannot resize the terminal: {}", reason(&error));
+        }
+    }
+
+    fn on_notify(&mut self) {
+        match self.notify.as_mut().map(|relay| relay.turn()) {
+            Some(Ok(true)) => self.reactor.again(Ready::to_read(Source::Notify.id())),
+            Some(Err(error)) => log::warn!("cannot read the notify socket: {}", reason(&error)),
+            Some(Ok(false)) | None => {}
+        }
+    }
+
+    fn on_oom(&mut self) {
+        if self.oom.as_mut().is_some_and(|watch| watch.turn()) {
+            self.note_oom();
+        }
+    }
+
+    /// The container, which is not our child, has ended: how can be learnt once it was reaped.
+    fn on_init(&mut self) {
+        let Some(init) = &mut self.init else { return };
+        let exit = init.handle.as_ref().and_then(|handle| handle.exit());
+        if exit.is_none() && init.asked < ASK_TIMES {
+            init.asked += 1;
+            init.ask_again = Some(Instant::now() + ASK_PAUSE);
+            return;
+        }
+        self.forget_init();
+        self.happen(Event::Departed(exit.unwrap_or(Exit::Unknown)));
+    }
+
+    /// Lets go of the container's process: nothing may be sent to it any more.
+    fn forget_init(&mut self) {
+        if let Some(init) = self.init.take()
+            && let (Some(handle), false) = (&init.handle, init.child)
+        {
+            self.reactor.forget(handle);
+        }
+    }
+
+    /// Stops watching a descriptor and closes it, in this order.
+    pub(super) fn close(&mut self, fd: OwnedFd) {
+        self.reactor.forget(fd.as_fd());
+    }
+}
+
+/// The source of an output stream.
+pub(super) fn output(stream: Stream) -> Source {
+    match stream {
+        Stream::Stdout => Source::Stdout,
+        Stream::Stderr => Source::Stderr,
+    }
+}
