@@ -4,4 +4,5 @@
 //! is made whenever edge-triggered epoll(7) says that the descriptor is ready.
 
 pub mod fifos;
+pub mod notify;
 pub mod pipes;
