@@ -5,4 +5,5 @@
 
 pub mod fifos;
 pub mod notify;
+pub mod oom;
 pub mod pipes;
