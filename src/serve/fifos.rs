@@ -363,10 +363,12 @@ mod tests {
         drop(Fifo::create(&path, ctl).unwrap());
         let old = fs::metadata(&path).unwrap();
         // Held open, the old one keeps its inode number.
-        let held = writer_of(&path);
+        let held = File::options().read(true).write(true).open(&path).unwrap();
         let fifo = Fifo::create(&path, ctl).unwrap();
-        assert_ne!(fs::metadata(&path).unwrap().ino(), old.ino());
-        assert!(fs::metadata(&path).unwrap().file_type().is_fifo());
+        let new = fs::metadata(&path).unwrap();
+        assert_ne!(new.ino(), old.ino());
+        assert!(new.file_type().is_fifo());
+        assert_eq!(new.mode() & 0o777 & !0o660, 0);
         drop((fifo, held));
 
         let target = dir.path().join("target");
@@ -376,9 +378,5 @@ mod tests {
         let error = Fifo::create(&other, ctl).unwrap_err();
         assert_eq!(error.text(), format!("create fifo {}: there is something else", other.display()));
         assert!(target.exists());
-    }
-
-    fn writer_of(path: &Path) -> File {
-        File::options().read(true).write(true).open(path).unwrap()
     }
 }

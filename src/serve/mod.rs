@@ -4,4 +4,6 @@
 //! is made whenever edge-triggered epoll(7) says that the descriptor is ready.
 
 pub mod fifos;
+pub mod notify;
+pub mod oom;
 pub mod pipes;

@@ -98,7 +98,7 @@ pub fn peer_uid(socket: &impl AsFd) -> io::Result<u32> {
     Ok(socket::getsockopt(&socket.as_fd(), socket::sockopt::PeerCredentials)?.uid())
 }
 
-/// Takes one message of at most [`NAME_MAX`] bytes, which must carry exactly one descriptor.
+/// Takes one message of at most 4095 bytes of no interest, which must carry exactly one descriptor.
 ///
 /// # Errors
 ///
