@@ -4,4 +4,6 @@
 //! `ARCHITECTURE.md` has the layers and what each of them must not know.
 
 pub mod error;
+pub mod flags;
+pub mod front;
 pub mod plan;
