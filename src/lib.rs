@@ -4,8 +4,16 @@
 //! `ARCHITECTURE.md` has the layers and what each of them must not know.
 
 pub mod core;
+pub mod data;
+pub mod diagnostics;
 pub mod error;
+pub mod flags;
+pub mod front;
+pub mod launch;
 pub mod pid;
 pub mod plan;
+pub mod reactor;
 pub mod serve;
+pub mod sink;
+pub mod supervisor;
 pub mod sys;

@@ -1,3 +1,40 @@
 //! The door into the library.
 
-fn main() {}
+use std::io::Write;
+use std::process::ExitCode;
+
+use conward::error::Error;
+use conward::flags::render;
+use conward::front::{self, Asked};
+use conward::{diagnostics, supervisor};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            // Nobody is left to be told if stderr is closed.
+            let _ = writeln!(std::io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<u8, Error> {
+    match front::ask(std::env::args_os().skip(1), &|name| std::env::var_os(name))? {
+        Asked::Help => print(&render::help()),
+        Asked::Version => print(&render::version()),
+        Asked::Run { plan, warnings } => {
+            diagnostics::install(&plan.diagnostics);
+            warnings.iter().for_each(|warning| log::warn!("{warning}"));
+            supervisor::run(*plan)
+        }
+    }
+}
+
+fn print(text: &str) -> Result<u8, Error> {
+    let mut out = std::io::stdout();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map(|()| 0)
+        .map_err(|e| Error::io("Failed to write to stdout", e))
+}

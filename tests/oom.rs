@@ -12,7 +12,7 @@ use std::time::Duration;
 use conward::serve::oom::OomWatch;
 use conward_testkit::wait_for;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::Pid;
+use conward::pid::Pid;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -52,7 +52,7 @@ impl Cage {
     }
 
     fn watch(&self) -> OomWatch {
-        OomWatch::arm(Pid::from_raw(self.shell.id().try_into().unwrap())).unwrap()
+        OomWatch::arm(Pid::new(self.shell.id().try_into().unwrap()).unwrap()).unwrap()
     }
 
     /// A child of the shell runs out of memory; returns when the kernel has counted that.

@@ -124,6 +124,11 @@ impl Clients {
         }
     }
 
+    /// Whether the client may still send something: it has not ended its input.
+    pub fn may_send(&self, id: ClientId) -> bool {
+        self.list.iter().any(|c| c.id == id && c.sends)
+    }
+
     /// The client whose input is to be read next. It goes to the end of the list, so that they
     /// take turns by packet.
     pub fn next_with_input(&mut self) -> Option<ClientId> {

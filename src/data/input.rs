@@ -89,13 +89,11 @@ impl Input {
                 Err(error) => {
                     // The container has closed its stdin: nobody will read this, or what follows.
                     log::debug!("the container takes no more input: {}", reason(&error));
-                    self.packet = Vec::new();
-                    self.written = 0;
-                    return self.close();
+                    return self.close().map_or(Step::More, Step::Closed);
                 }
             }
             if self.ending {
-                return self.close();
+                return self.close().map_or(Step::More, Step::Closed);
             }
             let Some(id) = clients.next_with_input() else {
                 if clients.is_empty() {
@@ -130,11 +128,14 @@ impl Input {
         Ok(true)
     }
 
-    fn close(&mut self) -> Step {
+    /// Nothing more goes to the container. Returns what is to be closed.
+    pub fn close(&mut self) -> Option<OwnedFd> {
         self.ending = false;
+        self.packet = Vec::new();
+        self.written = 0;
         match std::mem::replace(&mut self.target, Target::Nowhere) {
-            Target::Open(fd) => Step::Closed(fd),
-            Target::Nowhere | Target::Awaited => Step::More,
+            Target::Open(fd) => Some(fd),
+            Target::Nowhere | Target::Awaited => None,
         }
     }
 }

@@ -122,6 +122,11 @@ impl Pump {
         }
     }
 
+    /// Whether stderr is still held back.
+    pub fn holds(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// The launch has succeeded: what the runtime wrote to stderr is the container's output.
     pub fn release(&mut self) {
         self.text = Vec::new();

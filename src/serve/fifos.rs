@@ -186,6 +186,11 @@ impl Fifo {
         Ok(Fifo { file, path: path.to_owned(), grammar, lines: Lines::new(LINE_MAX), bad: 0 })
     }
 
+    /// Where the fifo is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Reads at most 4 KiB of what has been written, and returns what it asks for.
     ///
     /// Bad lines are skipped and counted, with a warning each time the count has doubled.

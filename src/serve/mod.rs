@@ -3,6 +3,9 @@
 //! Each owns its descriptor, never blocks, and does bounded work in each call of its `turn`, which
 //! is made whenever edge-triggered epoll(7) says that the descriptor is ready.
 
+pub mod attach;
+pub mod caller;
+pub mod console;
 pub mod fifos;
 pub mod notify;
 pub mod oom;

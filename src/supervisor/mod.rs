@@ -270,7 +270,8 @@ impl Supervisor {
         reads(self.notify.as_ref().map(AsFd::as_fd), Source::Notify)?;
         reads(self.console.as_ref().and_then(Console::fd), Source::Console)?;
         self.watch_stdin()?;
-        self.watch_journal()
+        let journal = self.pump.sinks.journal_fd();
+        journal.map_or(Ok(()), |fd| self.reactor.watch(fd, Source::Journal.id(), Watch::Writes))
     }
 
     fn watch_stdin(&self) -> io::Result<()> {

@@ -9,7 +9,7 @@ use super::{Source, Supervisor};
 use crate::core::Event;
 use crate::data::{ClientId, Step, Turn};
 use crate::error::reason;
-use crate::plan::Stream;
+use crate::plan::{Stdio, Stream};
 use crate::reactor::{Ready, Watch};
 use crate::serve::console::Came;
 use crate::serve::fifos::{Fifo, Size};
@@ -238,11 +238,11 @@ impl Supervisor {
 
     fn resize(&mut self, size: Size) {
         self.size = Some(size);
-        let Some(master) = self.pump.fd(Stream::Stdout).filter(|_| self.terminal.is_ok() || self.has_terminal())
-        else {
+        if !matches!(self.plan.stdio, Stdio::Terminal { .. }) {
             return;
-        };
-        if let Err(error) = pty::set_size(master, size.rows, size.cols) {
+        }
+        let resized = self.pump.fd(Stream::Stdout).map(|master| pty::set_size(master, size.rows, size.cols));
+        if let Some(Err(error)) = resized {
             log::warn!("cannot resize the terminal: {}", reason(&error));
         }
     }

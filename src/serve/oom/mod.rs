@@ -17,9 +17,9 @@ use std::path::Path;
 
 use conward_protocol::{Line, Lines};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::unistd::Pid;
 
 use crate::error::reason;
+use crate::pid::Pid;
 use paths::{Hierarchy, memory_cgroup};
 
 /// Most bytes of /proc/PID/cgroup that are read: v1 has up to 13 lines, each with a path below
@@ -283,6 +283,6 @@ mod tests {
     #[test]
     fn a_process_that_is_gone_is_no_reason_to_stop() {
         // Above the largest pid that Linux has.
-        assert!(OomWatch::arm(Pid::from_raw(1 << 23)).is_none());
+        assert!(OomWatch::arm(Pid::new(1 << 23).expect("positive")).is_none());
     }
 }

@@ -1,0 +1,27 @@
+//! What is left behind when the container has ended.
+
+use super::Flag;
+
+pub(super) static FLAGS: &[Flag] = &[
+    Flag::text("exit-dir", "DIR", |w| &mut w.exit_dir).says(
+        "Directory for the exit file, which is named by the container",
+        "When the container has ended, a file named by its id appears here, whole, with the exit status in \
+         decimal.",
+    ),
+    Flag::text("persist-dir", "DIR", |w| &mut w.persist_dir).short(b'0').says(
+        "Directory for the files exit and oom",
+        "When the container has ended, a file `exit` with its status appears here, before the one in \
+         `--exit-dir`; an empty file `oom` appears when memory ran out.",
+    ),
+    Flag::text("exit-command", "PATH", |w| &mut w.exit_command).says(
+        "Program to run after the end was recorded",
+        "A program that is run after the exit files were written, and also after a container that could not \
+         be created. PATH is not searched. Its own status is not passed on.",
+    ),
+    Flag::list("exit-command-arg", "ARG", |w| &mut w.exit_command_arg)
+        .says("Argument of the exit command", "An argument of the exit command, after its name."),
+    Flag::int("exit-delay", "SECONDS", |w| &mut w.exit_delay).default("0").says(
+        "Time to wait before the exit command",
+        "How long to wait before the exit command is started. A negative time is refused.",
+    ),
+];

@@ -1,0 +1,249 @@
+//! What each effect of the lifecycle is done with.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use conward_protocol::Exit;
+
+use super::turns::output;
+use super::{Init, Source, Supervisor, remove_endpoints};
+use crate::core::{Effect, Event, Failure, Settled};
+use crate::error::reason;
+use crate::launch;
+use crate::pid::Pid;
+use crate::plan::{Stdio, Stream, Verb};
+use crate::reactor::{Ready, Watch};
+use crate::serve::console::Console;
+use crate::serve::oom::OomWatch;
+use crate::sys::clock::Timestamp;
+use crate::sys::fds::Inherited;
+use crate::sys::file::{touch_new, write_new};
+use crate::sys::pidfd::PidFd;
+use crate::sys::process;
+use crate::sys::spawn::Spawn;
+
+impl Supervisor {
+    /// Does it, and says what came of it where the lifecycle asked.
+    pub(super) fn perform(&mut self, effect: Effect) -> Option<Event> {
+        match effect {
+            Effect::Spawn => return Some(Event::Spawned(self.spawn_runtime())),
+            Effect::Settle => return Some(Event::Settled(self.settle())),
+            Effect::Adopt(pid) => return Some(self.adopt(pid)),
+            Effect::Launched(pid) => {
+                self.pump.release();
+                self.caller.launched(pid);
+            }
+            Effect::Failed(failure) => self.fail(&failure),
+            Effect::SignalRuntime(pid, signal) => said("the runtime", process::signal_child(pid, signal)),
+            Effect::SignalContainer(signal) => self.signal_container(signal),
+            Effect::KillContainer => self.kill_container(),
+            Effect::Drain => self.drain(),
+            Effect::Record(exit) => {
+                self.record(exit);
+                return Some(Event::Recorded);
+            }
+            Effect::Release => self.release(),
+            Effect::RunExitCommand => return Some(Event::CommandSpawned(self.spawn_exit_command())),
+            Effect::Finish(status) => self.finish(status),
+        }
+        None
+    }
+
+    fn spawn_runtime(&mut self) -> Result<Pid, String> {
+        let replace = self.plan.runtime.replace_listen_pid;
+        let listen_pid = std::env::var_os("LISTEN_PID");
+        let set_listen_pid = launch::listen_pid(listen_pid.as_deref(), replace, process::own_pid())
+            .map_err(|error| error.text().to_owned())?;
+        launch::forget_pid_file(&self.plan.runtime.pid_file);
+        let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+        let own = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        let spawned = Spawn {
+            program: &self.plan.runtime.program,
+            argv: &launch::argv(&self.plan, self.console.as_ref().map(Console::argument)),
+            stdio: launch::ends(self.plan.stdio, &self.theirs, &self.null, own),
+            die_with_supervisor: true,
+            oom_score_adj: self.oom_score.as_deref(),
+            set_listen_pid,
+        }
+        .start();
+        self.theirs = [None, None, None];
+        if self.plan.stdio == Stdio::Passthrough
+            && let Err(error) = launch::release_stdio(&self.null)
+        {
+            log::warn!("{}", error.text());
+        }
+        spawned.map_err(|error| reason(&error))
+    }
+
+    /// The runtime has ended, so whatever it had to say is there by now.
+    fn settle(&mut self) -> Settled {
+        self.on_console();
+        self.console = None;
+        while self.pump.holds() && matches!(self.pump.turn(Stream::Stderr, false), crate::data::Turn::More) {}
+        Settled { pid: launch::read_pid(&self.plan.runtime.pid_file), console: self.terminal.clone() }
+    }
+
+    /// Takes hold of the container's process, which may be a zombie, or no child of ours.
+    fn adopt(&mut self, pid: Pid) -> Event {
+        let child = process::is_own_child(pid);
+        let handle = match PidFd::open(pid) {
+            Ok(handle) => Some(handle),
+            Err(_) if child => None,
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Event::Departed(Exit::Unknown),
+            Err(error) => return Event::Adopted(Err(reason(&error))),
+        };
+        if !child && let Some(handle) = &handle {
+            if let Err(error) = self.reactor.watch(handle, Source::Init.id(), Watch::Reads) {
+                return Event::Adopted(Err(reason(&error)));
+            }
+        }
+        self.init = Some(Init { pid, child, handle, ask_again: None, asked: 0 });
+        // Before the caller learns the pid: what happens later is news (section OOM of the manual).
+        self.oom = OomWatch::arm(pid);
+        if let Some(Err(error)) =
+            self.oom.as_ref().map(|watch| self.reactor.watch(watch, Source::Oom.id(), Watch::Reads))
+        {
+            log::warn!("cannot wait for out-of-memory events: {}", reason(&error));
+        }
+        Event::Adopted(Ok(()))
+    }
+
+    fn fail(&mut self, failure: &Failure) {
+        let stderr = self.pump.take_text();
+        let text = launch::failure_text(failure, &self.plan.runtime.program, stderr);
+        self.caller.failed(&text);
+        self.console = None;
+        drop(std::mem::take(&mut self.inherited));
+        self.close_clients();
+        remove_endpoints(self.attach.as_ref(), self.ctl.as_ref(), self.winsz.as_ref());
+    }
+
+    fn signal_container(&mut self, signal: i32) {
+        let Some(init) = &self.init else { return };
+        said(
+            "the container",
+            match &init.handle {
+                Some(handle) => handle.signal(signal),
+                None => process::signal_child(init.pid, signal),
+            },
+        );
+    }
+
+    fn kill_container(&mut self) {
+        if let Some(init) = self.init.as_ref().filter(|init| init.child) {
+            process::kill_group_of(init.pid);
+        }
+        self.signal_container(libc::SIGKILL);
+    }
+
+    /// From here on the loop goes on until [`crate::data::Pump::drained`], or the lifecycle's limit.
+    fn drain(&mut self) {
+        if self.oom.as_mut().is_some_and(OomWatch::turn) {
+            self.note_oom();
+        }
+        self.pump.begin_drain();
+        self.draining = true;
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            self.reactor.again(Ready::to_read(output(stream).id()));
+        }
+    }
+
+    /// The order is the callers': what they lent is free, clients have everything, then the files,
+    /// the general before the particular (CRI-O reads the first when it sees the second), then the
+    /// message; no failed step holds up the next.
+    fn record(&mut self, exit: Exit) {
+        self.draining = false;
+        self.pump.sinks.finish(Timestamp::now());
+        drop(std::mem::replace(&mut self.inherited, Inherited::default()));
+        self.close_clients();
+
+        let status = exit.number().to_string();
+        let records = &self.plan.records;
+        let persisted = records.persist_dir.as_ref().map(|dir| dir.join("exit"));
+        let announced = records.exit_dir.as_ref().map(|dir| dir.join(&self.plan.identity.id));
+        for path in [persisted, announced].into_iter().flatten() {
+            if let Err(error) = write_new(&path, status.as_bytes(), 0o644, false) {
+                log::error!("cannot write exit file {}: {}", path.display(), reason(&error));
+            }
+        }
+        if matches!(self.plan.verb, Verb::Exec { .. }) {
+            self.caller.ended(exit);
+        }
+        if let Some(attach) = &self.attach {
+            attach.unlink_socket();
+        }
+    }
+
+    /// Creates the empty `oom` files; those that exist are left alone.
+    pub(super) fn note_oom(&self) {
+        let persist = self.plan.records.persist_dir.as_ref().map(|dir| dir.join("oom"));
+        let bundle = self.plan.runtime.bundle.as_ref().map(|dir| std::path::Path::new(dir).join("oom"));
+        for path in [persist, bundle].into_iter().flatten() {
+            if let Err(error) = touch_new(&path) {
+                log::error!("cannot create {}: {}", path.display(), reason(&error));
+            }
+        }
+    }
+
+    fn close_clients(&mut self) {
+        if let Some(attach) = &self.attach {
+            self.reactor.forget(attach);
+        }
+        for fd in self.pump.clients.close_all() {
+            self.close(fd);
+        }
+    }
+
+    /// The container's descriptors are closed too: a terminal's processes get their hang-up.
+    fn release(&mut self) {
+        self.caller.release();
+        for fd in self.pump.close_all() {
+            self.close(fd);
+        }
+        if let Some(fd) = self.input.close() {
+            self.close(fd);
+        }
+        if let Err(error) = process::set_subreaper(false) {
+            log::warn!("cannot stop being a subreaper: {}", reason(&error));
+        }
+    }
+
+    fn spawn_exit_command(&mut self) -> Option<Pid> {
+        let command = self.plan.exit_command.as_ref()?;
+        let argv: Vec<String> =
+            std::iter::once(&command.program).chain(&command.args).cloned().collect();
+        let null = self.null.as_fd();
+        let spawned = Spawn {
+            program: &command.program,
+            argv: &argv,
+            stdio: [null, null, null],
+            die_with_supervisor: false,
+            oom_score_adj: self.oom_score.as_deref(),
+            set_listen_pid: false,
+        }
+        .start();
+        match spawned {
+            Ok(pid) => Some(pid),
+            Err(error) => {
+                log::error!("cannot execute exit command {}: {}", command.program, reason(&error));
+                None
+            }
+        }
+    }
+
+    fn finish(&mut self, status: u8) {
+        if let Some(attach) = &self.attach {
+            attach.unlink_link();
+        }
+        self.finished = Some(status);
+    }
+}
+
+/// A process that has ended meanwhile needs no signal.
+fn said(whom: &str, result: io::Result<()>) {
+    if let Err(error) = result
+        && error.raw_os_error() != Some(libc::ESRCH)
+    {
+        log::warn!("cannot send a signal to {whom}: {}", reason(&error));
+    }
+}
