@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use conward::pid::Pid;
 use conward::serve::oom::OomWatch;
 use conward_testkit::wait_for;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use conward::pid::Pid;
 
 const LIMIT: Duration = Duration::from_secs(20);
 

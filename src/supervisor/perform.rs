@@ -16,7 +16,6 @@ use crate::reactor::{Ready, Watch};
 use crate::serve::console::Console;
 use crate::serve::oom::OomWatch;
 use crate::sys::clock::Timestamp;
-use crate::sys::fds::Inherited;
 use crate::sys::file::{touch_new, write_new};
 use crate::sys::pidfd::PidFd;
 use crate::sys::process;
@@ -92,10 +91,11 @@ impl Supervisor {
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Event::Departed(Exit::Unknown),
             Err(error) => return Event::Adopted(Err(reason(&error))),
         };
-        if !child && let Some(handle) = &handle {
-            if let Err(error) = self.reactor.watch(handle, Source::Init.id(), Watch::Reads) {
-                return Event::Adopted(Err(reason(&error)));
-            }
+        if !child
+            && let Some(handle) = &handle
+            && let Err(error) = self.reactor.watch(handle, Source::Init.id(), Watch::Reads)
+        {
+            return Event::Adopted(Err(reason(&error)));
         }
         self.init = Some(Init { pid, child, handle, ask_again: None, asked: 0 });
         // Before the caller learns the pid: what happens later is news (section OOM of the manual).
@@ -154,7 +154,7 @@ impl Supervisor {
     fn record(&mut self, exit: Exit) {
         self.draining = false;
         self.pump.sinks.finish(Timestamp::now());
-        drop(std::mem::replace(&mut self.inherited, Inherited::default()));
+        drop(std::mem::take(&mut self.inherited));
         self.close_clients();
 
         let status = exit.number().to_string();

@@ -8,6 +8,7 @@ use conward_protocol::Exit;
 use nix::sys::stat::Mode;
 use nix::unistd::ForkResult;
 
+use crate::error::reason;
 use crate::pid::Pid;
 
 /// This process.
@@ -141,7 +142,7 @@ const OOM_SCORE_ADJ: &str = "/proc/self/oom_score_adj";
 pub fn protect_from_oom() -> Option<String> {
     let former = fs::read_to_string(OOM_SCORE_ADJ).ok()?;
     if let Err(error) = fs::write(OOM_SCORE_ADJ, "-1000") {
-        log::debug!("cannot lower {OOM_SCORE_ADJ}: {error}");
+        log::debug!("cannot lower {OOM_SCORE_ADJ}: {}", reason(&error));
     }
     Some(former.trim_end().to_owned())
 }
