@@ -1,0 +1,3 @@
+//! What the operating system offers, thin and typed: the only place for `unsafe`.
+
+pub mod clock;
