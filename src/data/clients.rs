@@ -150,7 +150,10 @@ impl Clients {
             Ok(length) => {
                 let kept = buffer.len() - before;
                 if length > kept {
-                    log::warn!("attached client {id}: packet of {length} bytes, {} of them lost", length - kept);
+                    log::warn!(
+                        "attached client {id}: packet of {length} bytes, {} of them lost",
+                        length - kept
+                    );
                 }
                 Received::Packet(kept)
             }

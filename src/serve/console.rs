@@ -69,12 +69,8 @@ impl Console {
     }
 
     fn listening(listener: OwnedFd, dir: &Path, path: PathBuf, name: &str) -> Result<Console, Error> {
-        let mut console = Console {
-            state: State::Over,
-            argument: path.to_string_lossy().into_owned(),
-            path,
-            _dir: None,
-        };
+        let mut console =
+            Console { state: State::Over, argument: path.to_string_lossy().into_owned(), path, _dir: None };
         let doing = "Failed to listen at the console socket";
         socket::listen(&listener, 1).map_err(|e| Error::io(doing, e))?;
         if console.argument.len() > SUN_PATH_MAX || console.path.to_str().is_none() {

@@ -83,7 +83,8 @@ struct Init {
 /// reported to the caller through its sync pipe, and ends with a status, not with an error.
 pub fn run(plan: Plan) -> Result<u8, Error> {
     let report = plan.report;
-    let lent: Vec<_> = [report.sync_pipe, report.start_pipe, report.attach_pipe].into_iter().flatten().collect();
+    let lent: Vec<_> =
+        [report.sync_pipe, report.start_pipe, report.attach_pipe].into_iter().flatten().collect();
     let inherited =
         Inherited::adopt(&lent).map_err(|e| Error::io("Failed to list the open descriptors", e))?;
     let mut caller = Caller::adopt(&report)?;

@@ -210,8 +210,7 @@ impl Supervisor {
 
     fn spawn_exit_command(&mut self) -> Option<Pid> {
         let command = self.plan.exit_command.as_ref()?;
-        let argv: Vec<String> =
-            std::iter::once(&command.program).chain(&command.args).cloned().collect();
+        let argv: Vec<String> = std::iter::once(&command.program).chain(&command.args).cloned().collect();
         let null = self.null.as_fd();
         let spawned = Spawn {
             program: &command.program,

@@ -185,11 +185,8 @@ impl Supervisor {
 
     fn add_client(&mut self, fd: OwnedFd) {
         let id = self.pump.clients.add(fd);
-        let watched = self
-            .pump
-            .clients
-            .fd(id)
-            .map(|fd| self.reactor.watch(fd, Source::Client(id).id(), Watch::Both));
+        let watched =
+            self.pump.clients.fd(id).map(|fd| self.reactor.watch(fd, Source::Client(id).id(), Watch::Both));
         if let Some(Err(error)) = watched {
             log::warn!("cannot watch attach client {id}: {}", reason(&error));
             drop(self.pump.clients.remove(id));

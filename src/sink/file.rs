@@ -1,0 +1,330 @@
+//! The `k8s-file` sink: one log file that is limited, replaced or rotated, and outlives a full disk
+//! or a directory that went away.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
+
+use crate::error::{Error, reason};
+use crate::plan::{FileLog, Stream};
+use crate::sink::gap::Gaps;
+use crate::sink::k8s::{Records, Room, first_cost};
+use crate::sink::place::Place;
+use crate::sink::stamp::Stamps;
+use crate::sink::{Counts, STREAMS};
+use crate::sys::clock::Timestamp;
+
+/// A log file and what is left of its limits.
+#[derive(Debug)]
+pub struct FileSink {
+    place: Place,
+    size_max: u64,
+    global_max: u64,
+    keep: Option<u32>,
+    sync: bool,
+    /// `Err`: it went away and could not be opened again, for this reason.
+    file: Result<File, String>,
+    /// Bytes in the file.
+    size: u64,
+    /// Bytes ever written to it and its predecessors, and what the first one began with.
+    total: u64,
+    /// A new file was wanted, but could not be had; the old one grows until then.
+    overdue: bool,
+    /// The second in which the file was last looked after.
+    looked: Option<i64>,
+    records: Records,
+    stamps: Stamps,
+    gaps: Gaps,
+    streams: [StreamState; 2],
+}
+
+/// What the file knows of one stream.
+#[derive(Debug, Default)]
+struct StreamState {
+    /// The latest timestamp; a clock that is set back does not take the log with it.
+    latest: Timestamp,
+    /// The last record in the log is `P`.
+    unfinished: bool,
+    /// Bytes logged since the file was last seen to have a name, and when that was. If it is
+    /// removed, these are what nobody could have read.
+    unseen: u64,
+    seen: Timestamp,
+    counts: Counts,
+}
+
+impl FileSink {
+    /// Opens or creates the file. What is in it already counts towards its limits.
+    pub fn open(plan: &FileLog) -> Result<FileSink, Error> {
+        let failed =
+            |error| Error::io(format_args!("Failed to open log file {}", plan.path.display()), error);
+        let place = Place::new(&plan.path, &plan.allowed_dirs).map_err(failed)?;
+        let file = place.open().map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
+        Ok(FileSink {
+            place,
+            size_max: plan.size_max.unwrap_or(u64::MAX),
+            global_max: plan.global_max.unwrap_or(u64::MAX),
+            keep: plan.keep,
+            sync: plan.sync,
+            file: Ok(file),
+            size,
+            total: size,
+            overdue: false,
+            looked: None,
+            records: Records::new(),
+            stamps: Stamps::new(),
+            gaps: Gaps::default(),
+            streams: Default::default(),
+        })
+    }
+
+    /// Logs a chunk. What cannot be written is counted; the next chunk tries again.
+    pub fn write(&mut self, now: Timestamp, stream: Stream, chunk: &[u8]) {
+        let state = &mut self.streams[stream as usize];
+        let second = now.secs;
+        let now = now.max(state.latest);
+        state.latest = now;
+        if self.total >= self.global_max {
+            state.counts.withheld += chunk.len() as u64;
+            return;
+        }
+        if self.looked.replace(second) != Some(second) {
+            self.look_after(now);
+        }
+        self.begin(now);
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            let Some(room) = self.room(rest) else {
+                self.streams[stream as usize].counts.withheld += rest.len() as u64;
+                return;
+            };
+            let (head, tail) = rest.split_at(self.records.fill(stream, rest, room));
+            rest = tail;
+            if let Err(error) = self.flush(stream, head.len()) {
+                self.lose(stream, rest.len() as u64, now, &reason(&error));
+                return;
+            }
+        }
+    }
+
+    /// Puts a new file in place of the old (ctl `2 0 0`), rotating if that was asked for.
+    pub fn reopen(&mut self) {
+        let renewed = match self.keep {
+            Some(keep) => self.place.rotate(keep),
+            None => self.place.replace(),
+        };
+        match renewed {
+            Ok(file) => {
+                if self.overdue {
+                    log::warn!("log file {}: a new one is in place now", self.place.path().display());
+                }
+                self.overdue = false;
+                self.adopt(file, 0);
+            }
+            Err(error) => {
+                if !self.overdue {
+                    let path = self.place.path().display();
+                    log::warn!("cannot renew log file {path}, the old one grows: {}", reason(&error));
+                }
+                self.overdue = true;
+            }
+        }
+    }
+
+    /// Ends the log: a last attempt to tell of gaps, then fsync(2) if that was asked for.
+    pub fn finish(&mut self, now: Timestamp) {
+        if self.linked().is_none() {
+            self.lose_unseen(now);
+        } else if !self.gaps.is_empty() {
+            self.begin(now);
+            if let Err(error) = self.flush(Stream::Stdout, 0) {
+                let path = self.place.path().display();
+                log::warn!("log file {path} does not tell of its gap: {}", reason(&error));
+            }
+        }
+        if let (Ok(file), true) = (&self.file, self.sync)
+            && let Err(error) = file.sync_all()
+        {
+            log::warn!("cannot sync log file {}: {}", self.place.path().display(), reason(&error));
+        }
+    }
+
+    /// What became of this stream's bytes.
+    pub fn counts(&self, stream: Stream) -> Counts {
+        self.streams[stream as usize].counts
+    }
+
+    /// Once a second while there is output: finds out whether the file was removed, and repeats what
+    /// could not be done before.
+    fn look_after(&mut self, now: Timestamp) {
+        match self.linked() {
+            // Not what was counted: somebody may have cut the file short in place.
+            Some(size) => self.size = size,
+            None => {
+                self.lose_unseen(now);
+                self.open_again();
+            }
+        }
+        for state in &mut self.streams {
+            (state.unseen, state.seen) = (0, now);
+        }
+        if self.overdue && self.file.is_ok() {
+            self.reopen();
+        }
+    }
+
+    /// The size of the file; `None` if there is none, or it has no name any more.
+    fn linked(&self) -> Option<u64> {
+        let metadata = self.file.as_ref().ok()?.metadata().ok()?;
+        (metadata.nlink() > 0).then_some(metadata.len())
+    }
+
+    /// Counts what went into a removed file as lost, as far back as it was known to have a name.
+    fn lose_unseen(&mut self, now: Timestamp) {
+        for stream in STREAMS {
+            let state = &mut self.streams[stream as usize];
+            let bytes = std::mem::take(&mut state.unseen);
+            state.counts.logged -= bytes;
+            state.counts.lost += bytes;
+            self.gaps.add(stream, bytes, state.seen, now, "the log file was removed");
+        }
+    }
+
+    /// Opens or creates the file that was removed.
+    fn open_again(&mut self) {
+        let path = self.place.path().display();
+        match self.place.open().and_then(|file| Ok((file.metadata()?.len(), file))) {
+            Ok((size, file)) => {
+                log::warn!("log file {path} was removed; it is open again");
+                self.adopt(file, size);
+            }
+            Err(error) => {
+                if self.file.is_ok() {
+                    log::warn!("log file {path} was removed, its output is lost: {}", reason(&error));
+                }
+                self.file = Err(reason(&error));
+                self.size = 0;
+            }
+        }
+    }
+
+    /// Goes on in another file. No line of it is unfinished.
+    fn adopt(&mut self, file: File, size: u64) {
+        self.file = Ok(file);
+        self.size = size;
+        for state in &mut self.streams {
+            state.unseen = 0;
+        }
+    }
+
+    /// Begins a buffer, with markers for what was lost since.
+    fn begin(&mut self, now: Timestamp) {
+        self.records.begin(self.stamps.at(now));
+        for stream in STREAMS {
+            if let Some(text) = self.gaps.marker(stream) {
+                self.records.mark(stream, self.streams[stream as usize].unfinished, &text);
+            }
+        }
+    }
+
+    /// How far the file and the log may grow; `None` if the log is complete. Changes to a new file
+    /// where the next record does not fit into this one.
+    fn room(&mut self, rest: &[u8]) -> Option<Room> {
+        let until = self.global_max.checked_sub(self.total).filter(|&left| left > 0)?;
+        let pending = self.records.bytes().len() as u64;
+        let next = pending + first_cost(rest);
+        // An empty file is not worth a change, even if a single record exceeds the limit.
+        if self.size > 0 && self.size.saturating_add(next) > self.size_max && !self.overdue {
+            self.reopen();
+        }
+        let before = match self.overdue {
+            true => u64::MAX,
+            false => self.size_max.saturating_sub(self.size).max(next),
+        };
+        Some(Room { before, until })
+    }
+
+    /// Writes the buffer, which holds markers and `output` bytes of this stream. On an error the file
+    /// ends with a whole record, and what is missing was counted.
+    fn flush(&mut self, stream: Stream, output: usize) -> io::Result<()> {
+        let (written, result) = match &mut self.file {
+            Ok(file) => write_whole(file, self.records.bytes()),
+            Err(cause) => (0, Err(io::Error::other(cause.clone()))),
+        };
+        let (kept, lost) = match &result {
+            Ok(()) => (written, 0),
+            Err(_) => self.cut(written),
+        };
+        self.size += kept as u64;
+        self.total += kept as u64;
+        if self.records.has_markers() && kept > 0 {
+            self.told();
+        }
+        let state = &mut self.streams[stream as usize];
+        state.unfinished = self.records.unfinished(kept).unwrap_or(state.unfinished);
+        let logged = output as u64 - lost;
+        state.counts.logged += logged;
+        state.unseen += logged;
+        let latest = state.latest;
+        if let Err(error) = &result {
+            self.lose(stream, lost, latest, &reason(error));
+        }
+        self.records.clear();
+        result
+    }
+
+    /// Takes a torn record off the end of the file, after only `written` bytes of the buffer got
+    /// there. Says how many bytes of the buffer remain, and how many bytes of output do not.
+    fn cut(&self, written: usize) -> (usize, u64) {
+        let kept = self.records.kept(written);
+        if let (Ok(file), true) = (&self.file, written > kept.bytes) {
+            let torn = (written - kept.bytes) as u64;
+            let cut = file.metadata().and_then(|metadata| file.set_len(metadata.len().saturating_sub(torn)));
+            if let Err(error) = cut {
+                let path = self.place.path().display();
+                log::warn!("log file {path} has a torn record that cannot be cut off: {}", reason(&error));
+            }
+        }
+        (kept.bytes, kept.lost)
+    }
+
+    /// The markers are in the file.
+    fn told(&mut self) {
+        let mut bytes = 0;
+        for stream in STREAMS {
+            let missing = self.gaps.told(stream);
+            if missing > 0 {
+                self.streams[stream as usize].unfinished = false;
+            }
+            bytes += missing;
+        }
+        log::warn!(
+            "log file {}: output is logged again, {bytes} bytes are missing",
+            self.place.path().display()
+        );
+    }
+
+    /// Counts output that could not be logged.
+    fn lose(&mut self, stream: Stream, bytes: u64, now: Timestamp, cause: &str) {
+        if bytes > 0 && self.gaps.is_empty() && self.file.is_ok() {
+            let path = self.place.path().display();
+            log::warn!("log file {path}: output is lost until this changes: {cause}");
+        }
+        self.streams[stream as usize].counts.lost += bytes;
+        self.gaps.add(stream, bytes, now, now, cause);
+    }
+}
+
+/// Writes all of `bytes`, or as much as the file takes. Says how much that was.
+fn write_whole(file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while written < bytes.len() {
+        match file.write(&bytes[written..]) {
+            Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
+            Ok(more) => written += more,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
+}

@@ -1,0 +1,133 @@
+//! Where output is kept: chunks of the container's streams become log records.
+//!
+//! A sink never fails upwards. What it cannot log it counts, and tells of in the log as soon as the
+//! log takes output again; the other sink and the attached clients see nothing of it.
+
+mod file;
+mod gap;
+mod journald;
+mod k8s;
+mod place;
+mod stamp;
+
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::time::Instant;
+
+use crate::error::Error;
+use crate::plan::{Identity, LogPlan, Stream};
+use crate::sys::clock::Timestamp;
+use file::FileSink;
+use journald::JournalSink;
+
+/// Both streams, in the order of their numbers.
+const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
+
+/// What became of the output of one stream in one sink, in bytes as the container wrote them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Bytes that are in the log.
+    pub logged: u64,
+    /// Bytes that are not, because the log failed.
+    pub lost: u64,
+    /// Bytes that are not, because the log had reached its global limit.
+    pub withheld: u64,
+}
+
+/// The log of one container: its sinks, in the order in which they see a chunk.
+#[derive(Debug)]
+pub struct Sinks {
+    file: Option<FileSink>,
+    journal: Option<JournalSink>,
+}
+
+/// The counts of all sinks, for each stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Of the log file; `None` if there is no such sink.
+    pub file: Option<Counts>,
+    /// Of the journal; `None` if there is no such sink.
+    pub journal: Option<Counts>,
+}
+
+impl Sinks {
+    /// Opens the sinks. Call it before anything is forked, while the caller can still be told: a log
+    /// file that cannot be opened is fatal, a journal that nobody listens to is not.
+    pub fn open(plan: &LogPlan, identity: &Identity) -> Result<Sinks, Error> {
+        Sinks::open_at(plan, identity, Path::new(journald::SOCKET))
+    }
+
+    /// The same with another path of the journal's socket.
+    fn open_at(plan: &LogPlan, identity: &Identity, socket: &Path) -> Result<Sinks, Error> {
+        let journal =
+            plan.journal.as_ref().map(|plan| JournalSink::open(plan, identity, socket)).transpose()?;
+        let file = plan.file.as_ref().map(FileSink::open).transpose()?;
+        Ok(Sinks { file, journal })
+    }
+
+    /// Logs a chunk of at most one read (64 KiB) that arrived at `now`. Never fails. Call it only
+    /// while not [`Sinks::blocked`].
+    pub fn write(&mut self, now: Timestamp, stream: Stream, chunk: &[u8]) {
+        if let Some(file) = &mut self.file {
+            file.write(now, stream, chunk);
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.write(now, stream, chunk);
+        }
+    }
+
+    /// Whether a sink holds output back, so that no more may be read. Ends by [`Sinks::turn`], after
+    /// [`Sinks::deadline`] at the latest.
+    pub fn blocked(&self) -> bool {
+        self.journal.as_ref().is_some_and(JournalSink::blocked)
+    }
+
+    /// The journal's socket, to be watched for writability (edges will do) from launch to end. It
+    /// stays the same descriptor whatever happens to journald.
+    pub fn journal_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.journal.as_ref().map(JournalSink::fd)
+    }
+
+    /// When [`Sinks::turn`] must be called at the latest; `None` unless output is held back.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.journal.as_ref().and_then(JournalSink::deadline)
+    }
+
+    /// The journal's socket is writable, or the deadline has passed. Harmless at any other time.
+    pub fn turn(&mut self, now: Instant) {
+        if let Some(journal) = &mut self.journal {
+            journal.turn(now);
+        }
+    }
+
+    /// Replaces the log file by a new one, or rotates it. If that fails, the old one is written to
+    /// until it can be done, with later output.
+    pub fn reopen(&mut self) {
+        if let Some(file) = &mut self.file {
+            file.reopen();
+        }
+    }
+
+    /// Ends the log, after the last chunk: unfinished lines go to the journal, gaps are told of, the
+    /// file is synced if the plan says so. Of all calls, only this one may wait for a disk.
+    pub fn finish(&mut self, now: Timestamp) {
+        if let Some(journal) = &mut self.journal {
+            journal.finish(now);
+        }
+        if let Some(file) = &mut self.file {
+            file.finish(now);
+        }
+    }
+
+    /// What became of this stream's bytes. What a sink still holds back, or keeps as an unfinished
+    /// line, is in no count before [`Sinks::finish`].
+    pub fn counts(&self, stream: Stream) -> Tally {
+        Tally {
+            file: self.file.as_ref().map(|file| file.counts(stream)),
+            journal: self.journal.as_ref().map(|journal| journal.counts(stream)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
