@@ -55,6 +55,9 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Args> {
         Some(path) => path,
         None => std::env::current_exe().map_err(doing("find the harness"))?.with_file_name("stub-runtime"),
     };
+    if !stub.exists() {
+        return Err(format!("{}: not there; `cargo build` of this package makes it", stub.display()));
+    }
     let found = |path: PathBuf| path.canonicalize().map_err(doing(path.display()));
     let ours = found(ours.ok_or(USAGE)?)?;
     Ok(Args { ours, reference: found(reference)?, stub: found(stub)?, out, label, only, quick })

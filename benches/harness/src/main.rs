@@ -68,15 +68,18 @@ impl Bench {
         }
     }
 
+    /// An error once a signal has asked the harness to end.
+    fn go_on(&self) -> Result<()> {
+        if self.stopped.load(Ordering::Relaxed) { Err("stopped by a signal".into()) } else { Ok(()) }
+    }
+
     /// Runs `once` for everybody in turn, `count` times, each time beginning with another one: the
     /// noise of a shared machine then falls on all alike.
     fn alternately(&self, count: usize, mut once: impl FnMut(Who) -> Result<()>) -> Result<()> {
         for turn in 0..count {
             for step in 0..Who::ALL.len() {
                 let who = Who::ALL[(turn + step) % Who::ALL.len()];
-                if self.stopped.load(Ordering::Relaxed) {
-                    return Err("stopped by a signal".into());
-                }
+                self.go_on()?;
                 once(who).map_err(doing(format!("{} (turn {turn})", who.word())))?;
             }
         }

@@ -79,11 +79,13 @@ pub fn run(bench: &Bench) -> Result<Vec<Series>> {
 fn supervisors(bench: &Bench, who: Who, count: usize, window: Duration, figures: &mut Figures) -> Result<()> {
     let mut sessions = Vec::new();
     for _ in 0..count {
+        bench.go_on()?;
         sessions.push(Session::start(bench, who, Log::File, BUSY)?);
     }
     sleep(SETTLE);
     let (sleeps, cpu) = activity(&sessions)?;
     sleep(window);
+    bench.go_on()?;
     let (sleeps_after, cpu_after) = activity(&sessions)?;
     figures.sleeps.push(who, (sleeps_after - sleeps) as f64);
     figures.cpu.push(who, (cpu_after - cpu).as_secs_f64() * 1e3);
