@@ -193,33 +193,32 @@ mod tests {
     fn which_combinations_are_refused() {
         let long = "Container ID must be longer than 12 characters";
         let (tag, label) = ("k8s-file doesn't support --log-tag", "k8s-file doesn't support --log-label");
-        let (t, l, both) = ((Some("t"), None), (None, Some("A=b")), (Some("t"), Some("bad")));
-        let no = (None, None);
-        let table: [(&str, &[&str], (Option<&str>, Option<&str>), Option<&str>); 14] = [
-            (ID, &[], no, Some("Log driver not provided. Use --log-path")),
-            (ID, &["a"], no, None),
-            (ID, &["a"], t, Some(tag)),
-            (ID, &["a"], l, Some(label)),
-            (ID, &["a"], both, Some(tag)),
-            (ID, &["a", "journald"], t, None),
-            (ID, &["journald", "a"], l, None),
-            (ID, &["none"], both, None),
-            (ID, &["passthrough"], both, None),
-            ("0123456789ab", &["journald"], no, Some(long)),
-            ("0123456789ab", &["journald"], both, Some(long)),
-            ("x", &["a", "none"], no, None),
-            ("x", &["journald", "json-file:a"], no, Some("No such log driver json-file")),
-            (ID, &["", "json-file:a"], t, Some("log-path must not be empty")),
+        // Id, log paths, whether there is a tag, label, and the error; empty for none.
+        let table: [(&str, &[&str], bool, &str, &str); 14] = [
+            (ID, &[], false, "", "Log driver not provided. Use --log-path"),
+            (ID, &["a"], false, "", ""),
+            (ID, &["a"], true, "", tag),
+            (ID, &["a"], false, "A=b", label),
+            (ID, &["a"], true, "bad", tag),
+            (ID, &["a", "journald"], true, "", ""),
+            (ID, &["journald", "a"], false, "A=b", ""),
+            (ID, &["none"], true, "bad", ""),
+            (ID, &["passthrough"], true, "bad", ""),
+            ("0123456789ab", &["journald"], false, "", long),
+            ("0123456789ab", &["journald"], true, "bad", long),
+            ("x", &["a", "none"], false, "", ""),
+            ("x", &["journald", "json-file:a"], false, "", "No such log driver json-file"),
+            (ID, &["", "json-file:a"], true, "", "log-path must not be empty"),
         ];
-        for (id, paths, (tag, label), wanted) in table {
+        for (id, paths, tag, label, wanted) in table {
             let words = Words {
                 log_path: strings(paths),
-                log_tag: tag.map(str::to_owned),
-                log_label: strings(label.as_slice()),
+                log_tag: tag.then(|| "t".to_owned()),
+                log_label: strings(&[label]).into_iter().filter(|label| !label.is_empty()).collect(),
                 ..Words::default()
             };
-            let error = plan(&words, id).err().map(|error| error.text().to_owned());
-            assert_eq!(error.as_deref(), wanted, "{id} {paths:?} {tag:?} {label:?}");
+            let error = plan(&words, id).err().map_or(String::new(), |error| error.text().to_owned());
+            assert_eq!(error, wanted, "{id} {paths:?} {tag} {label}");
         }
     }
 

@@ -33,6 +33,9 @@ pub enum Asked {
     Help,
     /// Print [`flags::render::version`] on standard output and exit with 0.
     Version,
+    /// The words cannot be read: print this on standard *output* and exit with 1. The reference
+    /// (2.1.6) prints this one error there, and all others on standard error.
+    Unreadable(Error),
     /// Supervise a container.
     Run {
         /// What to do.
@@ -45,9 +48,12 @@ pub enum Asked {
 /// What the caller asked for with `args` (without the program's name) and the environment.
 ///
 /// # Errors
-/// [`Error::Usage`] or [`Error::Fatal`] for the first check that failed.
+/// The first check that failed; to be printed on standard error, with exit status 1.
 pub fn ask(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<Asked, Error> {
-    let words = flags::parse(args, &Charset::from_env(env))?;
+    let words = match flags::parse(args, &Charset::from_env(env)) {
+        Ok(words) => words,
+        Err(error) => return Ok(Asked::Unreadable(error)),
+    };
     if words.help {
         return Ok(Asked::Help);
     }
