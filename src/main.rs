@@ -23,6 +23,8 @@ fn run() -> Result<u8, Error> {
     match front::ask(std::env::args_os().skip(1), &|name| std::env::var_os(name))? {
         Asked::Help => print(&render::help()),
         Asked::Version => print(&render::version()),
+        // On stdout, as the reference does: Podman shows the launcher's stdout as its own.
+        Asked::Unreadable(error) => print(&format!("{error}\n")).map(|_| 1),
         Asked::Run { plan, warnings } => {
             diagnostics::install(&plan.diagnostics);
             warnings.iter().for_each(|warning| log::warn!("{warning}"));
