@@ -12,6 +12,10 @@ use crate::sys::io::receive_into;
 /// Names a client; never used twice by one supervisor.
 pub type ClientId = usize;
 
+/// Packets of a client that are thrown away at the end, at most; a client that goes on sending sees
+/// a reset.
+const DISCARDED_MAX: usize = 1024;
+
 /// What came from a client.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received {
@@ -39,8 +43,8 @@ struct Client {
     sends: bool,
     /// It has sent something, for which there was no room yet.
     has_input: bool,
-    /// Sending to it has failed.
-    lost: bool,
+    /// It takes no more output. What it has sent before still counts.
+    deaf: bool,
 }
 
 impl Clients {
@@ -54,7 +58,7 @@ impl Clients {
             outbox: Outbox::default(),
             sends: true,
             has_input: false,
-            lost: false,
+            deaf: false,
         });
         id
     }
@@ -76,15 +80,24 @@ impl Clients {
 
     /// Sends output to every client, or queues it.
     pub fn offer(&mut self, now: Instant, stream: Stream, chunk: &[u8]) {
-        for client in self.list.iter_mut().filter(|c| !c.lost) {
-            client.lost = lost(client.outbox.send(client.fd.as_fd(), now, stream, chunk));
+        for client in self.list.iter_mut().filter(|c| !c.deaf) {
+            let sent = client.outbox.send(client.fd.as_fd(), now, stream, chunk);
+            client.note(sent);
         }
     }
 
     /// The client has room again.
     pub fn flush(&mut self, id: ClientId) {
-        if let Some(client) = self.list.iter_mut().find(|c| c.id == id && !c.lost) {
-            client.lost = lost(client.outbox.flush(client.fd.as_fd()));
+        if let Some(client) = self.list.iter_mut().find(|c| c.id == id && !c.deaf) {
+            let sent = client.outbox.flush(client.fd.as_fd());
+            client.note(sent);
+        }
+    }
+
+    /// The client has closed its connection. It stays until what it sent before was read.
+    pub fn hang_up(&mut self, id: ClientId) {
+        if let Some(client) = self.list.iter_mut().find(|c| c.id == id) {
+            client.stop_output();
         }
     }
 
@@ -95,7 +108,7 @@ impl Clients {
 
     /// Whether every client has been sent everything.
     pub fn settled(&self) -> bool {
-        self.list.iter().all(|c| c.lost || c.outbox.is_empty())
+        self.list.iter().all(|c| c.outbox.is_empty())
     }
 
     /// When [`Clients::overdue`] will have something to say.
@@ -105,16 +118,17 @@ impl Clients {
 
     /// Clients to be removed: gone, or too far behind for too long.
     pub fn overdue(&self, now: Instant) -> Vec<ClientId> {
-        let late = |c: &&Client| c.lost || c.outbox.deadline().is_some_and(|deadline| now >= deadline);
-        self.list.iter().filter(late).map(|c| self.say_why(c)).collect()
-    }
-
-    fn say_why(&self, client: &Client) -> ClientId {
-        if !client.lost {
-            let bytes = client.outbox.cost();
-            log::warn!("attached client {} does not read: dropped with {bytes} bytes unsent", client.id);
+        let mut overdue = Vec::new();
+        for client in &self.list {
+            if client.deaf && !client.sends {
+                overdue.push(client.id);
+            } else if client.outbox.deadline().is_some_and(|deadline| now >= deadline) {
+                let bytes = client.outbox.cost();
+                log::warn!("attached client {} does not read: dropped with {bytes} bytes unsent", client.id);
+                overdue.push(client.id);
+            }
         }
-        client.id
+        overdue
     }
 
     /// Notes that a client has sent something.
@@ -122,11 +136,6 @@ impl Clients {
         if let Some(client) = self.list.iter_mut().find(|c| c.id == id) {
             client.has_input = client.sends;
         }
-    }
-
-    /// Whether the client may still send something: it has not ended its input.
-    pub fn may_send(&self, id: ClientId) -> bool {
-        self.list.iter().any(|c| c.id == id && c.sends)
     }
 
     /// The client whose input is to be read next. It goes to the end of the list, so that they
@@ -174,9 +183,12 @@ impl Clients {
     /// data is thrown away by close(2) sees ECONNRESET instead of the end.
     pub fn close_all(&mut self) -> Vec<OwnedFd> {
         let mut buffer = Vec::with_capacity(4096);
-        let discarded_packets = 1024;
         for client in &self.list {
-            for _ in 0..discarded_packets {
+            if !client.outbox.is_empty() {
+                let bytes = client.outbox.cost();
+                log::warn!("attached client {} did not read the end: {bytes} bytes unsent", client.id);
+            }
+            for _ in 0..DISCARDED_MAX {
                 buffer.clear();
                 if !matches!(receive_into(&client.fd, &mut buffer), Ok(1..)) {
                     break;
@@ -192,9 +204,16 @@ impl Clients {
     }
 }
 
-fn lost(result: io::Result<()>) -> bool {
-    if let Err(error) = &result {
-        log::debug!("an attached client has gone: {}", reason(error));
+impl Client {
+    fn note(&mut self, sent: io::Result<()>) {
+        if let Err(error) = sent {
+            log::debug!("attached client {} takes no more output: {}", self.id, reason(&error));
+            self.stop_output();
+        }
     }
-    result.is_err()
+
+    fn stop_output(&mut self) {
+        self.deaf = true;
+        self.outbox = Outbox::default();
+    }
 }

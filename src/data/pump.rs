@@ -186,25 +186,26 @@ impl Pump {
 
     fn pass_on(&mut self, stream: Stream) {
         let chunk = std::mem::take(&mut self.buffer);
-        if stream != Stream::Stderr || !self.hold(&chunk) {
-            self.deliver(stream, &chunk);
+        match (stream, self.held.take()) {
+            (Stream::Stderr, Some(held)) => self.hold(held, &chunk),
+            (_, held) => {
+                self.held = held;
+                self.deliver(stream, &chunk);
+            }
         }
         self.buffer = chunk;
     }
 
-    /// Holds a chunk of stderr back, if it is time for that and there is room.
-    fn hold(&mut self, chunk: &[u8]) -> bool {
-        let Some(held) = &mut self.held else { return false };
+    /// Holds a chunk of stderr back, while there is room; then everything is passed on as one chunk.
+    fn hold(&mut self, mut held: Vec<u8>, chunk: &[u8]) {
         let room = TEXT_MAX - self.text.len();
         self.text.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if held.len() + chunk.len() <= HELD_MAX {
-            held.extend_from_slice(chunk);
-            return true;
+        held.extend_from_slice(chunk);
+        if held.len() <= HELD_MAX {
+            self.held = Some(held);
+        } else {
+            self.deliver(Stream::Stderr, &held);
         }
-        let held = std::mem::take(held);
-        self.held = None;
-        self.deliver(Stream::Stderr, &held);
-        false
     }
 
     /// The logs first, the clients second.

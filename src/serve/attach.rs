@@ -19,7 +19,7 @@ const BACKLOG: i32 = 128;
 /// paths find it.
 #[derive(Debug)]
 pub struct Attach {
-    listener: OwnedFd,
+    listener: Option<OwnedFd>,
     path: PathBuf,
     link: Option<PathBuf>,
 }
@@ -35,14 +35,13 @@ impl Attach {
         let path = bundle.join("attach");
         let doing = format_args!("Failed to make attach socket {}", path.display()).to_string();
         let listener = socket::bind(&path, SockType::SeqPacket, 0o700).map_err(|e| Error::io(&doing, e))?;
-        let attach = Attach { listener, path, link: None };
-        let finished = socket::listen(&attach.listener, BACKLOG)
+        let finished = socket::listen(&listener, BACKLOG)
             .map_err(|e| Error::io(&doing, e))
             .and_then(|()| link.as_deref().map_or(Ok(()), |link| make_link(link, bundle)));
         match finished {
-            Ok(()) => Ok(Attach { link, ..attach }),
+            Ok(()) => Ok(Attach { listener: Some(listener), path, link }),
             Err(error) => {
-                attach.unlink_socket();
+                remove(&path);
                 Err(error)
             }
         }
@@ -55,7 +54,8 @@ impl Attach {
     ///
     /// Those of accept(2); the client goes on waiting.
     pub fn accept(&self) -> io::Result<Option<OwnedFd>> {
-        while let Some(client) = socket::accept(self.listener.as_fd())? {
+        let Some(listener) = &self.listener else { return Ok(None) };
+        while let Some(client) = socket::accept(listener.as_fd())? {
             let uid = socket::peer_uid(&client)?;
             if uid == 0 || uid == geteuid().as_raw() {
                 return Ok(Some(client));
@@ -65,7 +65,17 @@ impl Attach {
         Ok(None)
     }
 
-    /// Removes the socket's path: nobody new can attach.
+    /// What to watch for clients, until it is closed.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.listener.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Stops listening; the path stays. Returns what is to be closed.
+    pub fn close(&mut self) -> Option<OwnedFd> {
+        self.listener.take()
+    }
+
+    /// Removes the socket's path.
     pub fn unlink_socket(&self) {
         remove(&self.path);
     }
@@ -75,12 +85,6 @@ impl Attach {
         if let Some(link) = &self.link {
             remove(link);
         }
-    }
-}
-
-impl AsFd for Attach {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
     }
 }
 

@@ -265,7 +265,7 @@ impl Supervisor {
         reads(Some(self.signals.as_fd()), Source::Signals)?;
         reads(self.pump.fd(Stream::Stdout), Source::Stdout)?;
         reads(self.pump.fd(Stream::Stderr), Source::Stderr)?;
-        reads(self.attach.as_ref().map(AsFd::as_fd), Source::Attach)?;
+        reads(self.attach.as_ref().and_then(Attach::fd), Source::Attach)?;
         reads(self.ctl.as_ref().map(AsFd::as_fd), Source::Ctl)?;
         reads(self.winsz.as_ref().map(AsFd::as_fd), Source::Winsz)?;
         reads(self.notify.as_ref().map(AsFd::as_fd), Source::Notify)?;

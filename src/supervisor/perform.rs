@@ -8,11 +8,13 @@ use conward_protocol::Exit;
 use super::turns::output;
 use super::{Init, Source, Supervisor, remove_endpoints};
 use crate::core::{Effect, Event, Failure, Settled};
+use crate::data::Turn;
 use crate::error::reason;
 use crate::launch;
 use crate::pid::Pid;
 use crate::plan::{Stdio, Stream, Verb};
 use crate::reactor::{Ready, Watch};
+use crate::serve::attach::Attach;
 use crate::serve::console::Console;
 use crate::serve::oom::OomWatch;
 use crate::sys::clock::Timestamp;
@@ -78,7 +80,16 @@ impl Supervisor {
     fn settle(&mut self) -> Settled {
         self.on_console();
         self.console = None;
-        while self.pump.holds() && matches!(self.pump.turn(Stream::Stderr, false), crate::data::Turn::More) {}
+        while self.pump.holds() {
+            match self.pump.turn(Stream::Stderr, false) {
+                Turn::More => {}
+                Turn::Dry => break,
+                Turn::Ended(fd) => {
+                    self.close(fd);
+                    break;
+                }
+            }
+        }
         Settled { pid: launch::read_pid(&self.plan.runtime.pid_file), console: self.terminal.clone() }
     }
 
@@ -186,8 +197,8 @@ impl Supervisor {
     }
 
     fn close_clients(&mut self) {
-        if let Some(attach) = &self.attach {
-            self.reactor.forget(attach);
+        if let Some(listener) = self.attach.as_mut().and_then(Attach::close) {
+            self.close(listener);
         }
         for fd in self.pump.clients.close_all() {
             self.close(fd);

@@ -201,8 +201,8 @@ impl Supervisor {
             self.pump.clients.has_input(id);
             self.move_input();
         }
-        if ready.hung_up && !self.pump.clients.may_send(id) {
-            self.drop_client(id);
+        if ready.hung_up {
+            self.pump.clients.hang_up(id);
         }
     }
 
