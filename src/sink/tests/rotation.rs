@@ -117,6 +117,18 @@ fn what_is_in_the_way_keeps_the_old_file_going_until_it_goes() {
 }
 
 #[test]
+fn a_rotation_that_fails_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    fs::create_dir(numbered(&path, 1)).unwrap();
+    let mut sinks = open(FileLog { keep: Some(1), ..plain(&path) }).unwrap();
+    sinks.reopen();
+    sinks.write(at(0), Stream::Stdout, b"line\n");
+    assert_eq!(records(&path), ["stdout F line"]);
+    assert_eq!(names(dir.path()), ["log", "log.1"]);
+}
+
+#[test]
 fn the_size_limit_is_kept_and_counts_what_was_there() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");
