@@ -130,7 +130,7 @@ fn a_disk_that_stays_full_is_told_by_the_counts() {
 }
 
 #[test]
-fn a_rotation_that_has_no_room_happens_later() {
+fn rotation_and_a_full_disk_go_together() {
     let disk = SmallDisk::new();
     let (path, ballast) = (disk.path().join("log"), disk.path().join("ballast"));
     let mut sinks = open(FileLog { keep: Some(1), size_max: Some(3000), ..plain(&path) }).unwrap();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
@@ -109,7 +110,16 @@ fn what_is_in_the_way_keeps_the_old_file_going_until_it_goes() {
         sinks.write(at(secs), Stream::Stdout, b"l\nm\n");
     }
     assert_eq!(joined(&records(&path), Stream::Stdout), "l\nm\n".repeat(5));
+    // Attempts become rarer, and need no output.
+    let first = sinks.deadline().unwrap();
+    sinks.turn(first - Duration::from_millis(1));
+    assert_eq!(sinks.deadline(), Some(first));
+    sinks.turn(first);
+    let second = sinks.deadline().unwrap();
+    assert!(second > first);
     fs::remove_file(&way).unwrap();
+    sinks.turn(second);
+    assert_eq!((sinks.deadline(), records(&path).len()), (None, 0));
     sinks.write(at(2), Stream::Stdout, b"n\n");
     assert_eq!(records(&path), ["stdout F n"]);
     assert_eq!(joined(&records(&numbered(&path, 1)), Stream::Stdout), "l\nm\n".repeat(5));
