@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, reason};
 use crate::plan::{FileLog, Stream};
@@ -29,7 +30,7 @@ pub struct FileSink {
     /// Bytes ever written to it and its predecessors, and what the first one began with.
     total: u64,
     /// A new file was wanted, but could not be had; the old one grows until then.
-    overdue: bool,
+    overdue: Option<Retry>,
     /// The second in which the file was last looked after.
     looked: Option<i64>,
     records: Records,
@@ -37,6 +38,17 @@ pub struct FileSink {
     gaps: Gaps,
     streams: [StreamState; 2],
 }
+
+/// When to try again, and how long after the attempt before it.
+#[derive(Clone, Copy, Debug)]
+struct Retry {
+    at: Instant,
+    delay: Duration,
+}
+
+/// The shortest and the longest time between two attempts to get a new file. They do not wait for
+/// output: a manager may be waiting for the file of a silent container (CRI-O, without a limit).
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(64));
 
 /// What the file knows of one stream.
 #[derive(Debug, Default)]
@@ -69,7 +81,7 @@ impl FileSink {
             file: Ok(file),
             size,
             total: size,
-            overdue: false,
+            overdue: None,
             looked: None,
             records: Records::new(),
             stamps: Stamps::new(),
@@ -115,19 +127,34 @@ impl FileSink {
         };
         match renewed {
             Ok(file) => {
-                if self.overdue {
+                if self.overdue.take().is_some() {
                     log::warn!("log file {}: a new one is in place now", self.place.path().display());
                 }
-                self.overdue = false;
                 self.adopt(file, 0);
             }
             Err(error) => {
-                if !self.overdue {
-                    let path = self.place.path().display();
-                    log::warn!("cannot renew log file {path}, the old one grows: {}", reason(&error));
-                }
-                self.overdue = true;
+                let delay = match self.overdue {
+                    Some(retry) => (retry.delay * 2).min(RETRY.1),
+                    None => {
+                        let path = self.place.path().display();
+                        log::warn!("cannot renew log file {path}, the old one grows: {}", reason(&error));
+                        RETRY.0
+                    }
+                };
+                self.overdue = Some(Retry { at: Instant::now() + delay, delay });
             }
+        }
+    }
+
+    /// When [`FileSink::turn`] must be called; `None` unless a new file is overdue.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.overdue.map(|retry| retry.at)
+    }
+
+    /// Tries again to get a new file, if it is time.
+    pub fn turn(&mut self, now: Instant) {
+        if self.deadline().is_some_and(|at| at <= now) {
+            self.reopen();
         }
     }
 
@@ -154,8 +181,8 @@ impl FileSink {
         self.streams[stream as usize].counts
     }
 
-    /// Once a second while there is output: finds out whether the file was removed, and repeats what
-    /// could not be done before.
+    /// Once a second while there is output: finds out whether the file was removed, and opens it again
+    /// as soon as that can be done.
     fn look_after(&mut self, now: Timestamp) {
         match self.linked() {
             // Not what was counted: somebody may have cut the file short in place.
@@ -167,9 +194,6 @@ impl FileSink {
         }
         for state in &mut self.streams {
             (state.unseen, state.seen) = (0, now);
-        }
-        if self.overdue && self.file.is_ok() {
-            self.reopen();
         }
     }
 
@@ -234,10 +258,10 @@ impl FileSink {
         let pending = self.records.bytes().len() as u64;
         let next = pending + first_cost(rest);
         // An empty file is not worth a change, even if a single record exceeds the limit.
-        if self.size > 0 && self.size.saturating_add(next) > self.size_max && !self.overdue {
+        if self.size > 0 && self.size.saturating_add(next) > self.size_max && self.overdue.is_none() {
             self.reopen();
         }
-        let before = match self.overdue {
+        let before = match self.overdue.is_some() {
             true => u64::MAX,
             false => self.size_max.saturating_sub(self.size).max(next),
         };

@@ -88,20 +88,26 @@ impl Sinks {
         self.journal.as_ref().map(JournalSink::fd)
     }
 
-    /// When [`Sinks::turn`] must be called at the latest; `None` unless output is held back.
+    /// When [`Sinks::turn`] must be called at the latest; `None` unless something is wrong: output is
+    /// held back, or a new log file could not be had.
     pub fn deadline(&self) -> Option<Instant> {
-        self.journal.as_ref().and_then(JournalSink::deadline)
+        let file = self.file.as_ref().and_then(FileSink::deadline);
+        let journal = self.journal.as_ref().and_then(JournalSink::deadline);
+        file.into_iter().chain(journal).min()
     }
 
     /// The journal's socket is writable, or the deadline has passed. Harmless at any other time.
     pub fn turn(&mut self, now: Instant) {
+        if let Some(file) = &mut self.file {
+            file.turn(now);
+        }
         if let Some(journal) = &mut self.journal {
             journal.turn(now);
         }
     }
 
-    /// Replaces the log file by a new one, or rotates it. If that fails, the old one is written to
-    /// until it can be done, with later output.
+    /// Replaces the log file by a new one, or rotates it. If that fails, the old one is written to,
+    /// and [`Sinks::turn`] tries again until it can be done.
     pub fn reopen(&mut self) {
         if let Some(file) = &mut self.file {
             file.reopen();

@@ -30,7 +30,8 @@ impl Place {
     /// A place that does not depend on the working directory from now on. With an empty `allowed`
     /// any directory will do.
     pub fn new(path: &Path, allowed: &[PathBuf]) -> io::Result<Place> {
-        Ok(Place { path: std::path::absolute(path)?, allowed: allowed.to_vec() })
+        let allowed = allowed.iter().map(std::path::absolute).collect::<io::Result<_>>()?;
+        Ok(Place { path: std::path::absolute(path)?, allowed })
     }
 
     /// The path, absolute.

@@ -94,6 +94,24 @@ fn an_unfinished_line_is_closed_before_the_marker() {
 }
 
 #[test]
+fn a_line_is_closed_only_once() {
+    let disk = SmallDisk::new();
+    let (path, ballast) = (disk.path().join("log"), disk.path().join("ballast"));
+    let mut sinks = open(plain(&path)).unwrap();
+    sinks.write(at(0), Stream::Stdout, &[b'a'; 4000]);
+    for secs in 1..3 {
+        fill(&ballast, 0);
+        sinks.write(at(secs), Stream::Stdout, &[b'b'; 5000]);
+        fs::remove_file(&ballast).unwrap();
+        sinks.write(at(secs), Stream::Stderr, b"x\n");
+    }
+    let log = records(&path);
+    let heads: Vec<_> = log.iter().map(|record| &record[..record.len().min(19)]).collect();
+    let marker = "stdout F [conward: ";
+    assert_eq!(heads[1..], ["stdout F ", marker, "stderr F x", marker, "stderr F x"]);
+}
+
+#[test]
 fn a_disk_that_stays_full_is_told_by_the_counts() {
     let disk = SmallDisk::new();
     let (path, ballast) = (disk.path().join("log"), disk.path().join("ballast"));
@@ -112,7 +130,7 @@ fn a_disk_that_stays_full_is_told_by_the_counts() {
 }
 
 #[test]
-fn a_rotation_that_has_no_room_happens_later() {
+fn rotation_and_a_full_disk_go_together() {
     let disk = SmallDisk::new();
     let (path, ballast) = (disk.path().join("log"), disk.path().join("ballast"));
     let mut sinks = open(FileLog { keep: Some(1), size_max: Some(3000), ..plain(&path) }).unwrap();

@@ -3,6 +3,7 @@
 mod files;
 mod full_disk;
 mod journal;
+mod journald;
 mod rotation;
 
 use std::path::Path;

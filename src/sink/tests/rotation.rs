@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
@@ -109,11 +110,32 @@ fn what_is_in_the_way_keeps_the_old_file_going_until_it_goes() {
         sinks.write(at(secs), Stream::Stdout, b"l\nm\n");
     }
     assert_eq!(joined(&records(&path), Stream::Stdout), "l\nm\n".repeat(5));
+    // Attempts become rarer, and need no output.
+    let first = sinks.deadline().unwrap();
+    sinks.turn(first - Duration::from_millis(1));
+    assert_eq!(sinks.deadline(), Some(first));
+    sinks.turn(first);
+    let second = sinks.deadline().unwrap();
+    assert!(second > first);
     fs::remove_file(&way).unwrap();
+    sinks.turn(second);
+    assert_eq!((sinks.deadline(), records(&path).len()), (None, 0));
     sinks.write(at(2), Stream::Stdout, b"n\n");
     assert_eq!(records(&path), ["stdout F n"]);
     assert_eq!(joined(&records(&numbered(&path, 1)), Stream::Stdout), "l\nm\n".repeat(5));
     assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+}
+
+#[test]
+fn a_rotation_that_fails_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    fs::create_dir(numbered(&path, 1)).unwrap();
+    let mut sinks = open(FileLog { keep: Some(1), ..plain(&path) }).unwrap();
+    sinks.reopen();
+    sinks.write(at(0), Stream::Stdout, b"line\n");
+    assert_eq!(records(&path), ["stdout F line"]);
+    assert_eq!(names(dir.path()), ["log", "log.1"]);
 }
 
 #[test]
