@@ -65,7 +65,7 @@ impl Sinks {
         Ok(Sinks { file, journal })
     }
 
-    /// Logs a chunk of at most one read (64 KiB) that arrived at `now`. Never fails. Call it only
+    /// Logs a chunk of at most 128 KiB that arrived at `now`. Never fails. Call it only
     /// while not [`Sinks::blocked`].
     pub fn write(&mut self, now: Timestamp, stream: Stream, chunk: &[u8]) {
         if let Some(file) = &mut self.file {

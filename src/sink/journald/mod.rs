@@ -56,7 +56,7 @@ enum Link {
     Down { second: i64, errno: Errno },
 }
 
-/// The rest of a chunk (at most one read) that waits for the queue.
+/// The rest of a chunk (at most 128 KiB) that waits for the queue.
 #[derive(Debug)]
 struct Held {
     stream: Stream,
