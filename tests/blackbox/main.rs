@@ -1,0 +1,3 @@
+//! What callers can observe of conward, with a runtime that does as it is told. No test needs root.
+
+mod create;
