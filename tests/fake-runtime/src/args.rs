@@ -84,6 +84,10 @@ impl Call {
                 };
                 call.option(name, value)?;
             } else if verb.is_none() {
+                // An empty global argument is passed on by supervisors and means nothing here.
+                if word.is_empty() {
+                    continue;
+                }
                 verb = Some(parse_verb(word)?);
             } else {
                 call.rest.push(word.clone());

@@ -168,6 +168,12 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// Another working directory.
+    pub fn cwd(mut self, dir: PathBuf) -> Launch<'a> {
+        self.cwd = Some(dir);
+        self
+    }
+
     /// Other pipes.
     pub fn pipes(mut self, pipes: Pipes) -> Launch<'a> {
         self.pipes = pipes;

@@ -72,6 +72,12 @@ impl<'a> Running<'a> {
         self.start = None;
     }
 
+    /// Sends a signal to the process that was spawned.
+    pub fn kill_launcher(&self, signal: Signal) {
+        let launcher = nix::unistd::Pid::from_raw(self.launcher_pid());
+        nix::sys::signal::kill(launcher, signal).expect("the launcher is there");
+    }
+
     /// Closes the reading end of the sync pipe.
     pub fn hang_up_sync(&mut self) {
         self.sync = None;
@@ -180,7 +186,9 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            self.status();
+            if self.launched().status == 0 {
+                self.status();
+            }
             return;
         }
         let pid = self.pid_file.as_ref().and_then(|file| fs::read_to_string(file).ok()?.parse().ok());
