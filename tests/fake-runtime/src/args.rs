@@ -46,7 +46,7 @@ pub struct Call {
 }
 
 /// Options that stand alone.
-const FLAGS: [&str; 9] = [
+const FLAGS: [&str; 10] = [
     "systemd-cgroup",
     "detach",
     "no-pivot",
@@ -56,6 +56,7 @@ const FLAGS: [&str; 9] = [
     "debug",
     "tcp-established",
     "file-locks",
+    "tty",
 ];
 
 impl Call {

@@ -236,8 +236,15 @@ impl<'a> Launch<'a> {
         let sync = pipe(true, "_OCI_SYNCPIPE", true);
         let start = pipe(self.with_start, "_OCI_STARTPIPE", false);
         let attach = pipe(self.with_attach, "_OCI_ATTACHPIPE", true);
-        // SAFETY: fcntl(2) is async-signal-safe, and the descriptors stay open until the spawn.
-        unsafe { command.pre_exec(move || handed.iter().try_for_each(|&fd| keep_over_exec(fd))) };
+        let hand_over = move || {
+            // What the test itself inherited (from cargo, from a shell) is none of the supervisor's.
+            // SAFETY: the call only sets a flag on descriptors of this process.
+            unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
+            handed.iter().try_for_each(|&fd| keep_over_exec(fd))
+        };
+        // SAFETY: close_range(2) and fcntl(2) are async-signal-safe, nothing is allocated, and the
+        // descriptors stay open until the spawn.
+        unsafe { command.pre_exec(hand_over) };
         let child = command.spawn().expect("start the supervisor");
         let ours = |pair: Option<(OwnedFd, OwnedFd)>| pair.map(|(ours, _theirs)| ours);
         Running::new(self.place, child, ours(sync), ours(start), ours(attach), self.pid_file)
