@@ -1,7 +1,48 @@
-//! What the black-box tests have in common: the programs under test, and waiting for conditions.
+//! What the black-box tests have in common: the programs under test, a place for each test, ways to
+//! start a supervisor as its callers do, and waiting for conditions.
+//!
+//! A test looks like this:
+//!
+//! ```no_run
+//! use conward_testkit::{Launch, Place, Script, Step, conward};
+//!
+//! let place = Place::new(conward());
+//! place.script(&Script::of([Step::AwaitStart, Step::out("hello\n"), Step::Exit(7)]));
+//! let mut running = Launch::create(&place).start();
+//! running.go();
+//! running.pid();
+//! place.start_container();
+//! assert_eq!(running.status(), 7);
+//! assert_eq!(place.exit_file().as_deref(), Some("7"));
+//! ```
+
+mod attach;
+mod gate;
+mod launch;
+mod log;
+mod place;
+mod process;
+mod running;
+mod watch;
+mod wire;
+
+pub use attach::{Client, Ending, Heard};
+pub use fake_runtime::{Console, Container, Pattern, PidFile, Record, Script, Step, Sum, To};
+pub use gate::Gate;
+pub use launch::{Launch, Pipes};
+pub use log::{LogRecord, joined, parse_log};
+pub use place::Place;
+pub use process::{Process, children, state_of};
+pub use running::{Launched, Message, Running};
+pub use watch::Watch;
+pub use wire::{read_to_end, readable};
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+/// How long anything may take that should be immediate. Only a failing test ever waits that long,
+/// so it allows for a machine that is busy with other things.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The supervisor under test: `$CONWARD_BIN` (what `make test` sets, the release binary), else the
 /// one beside the running test binary.
@@ -14,7 +55,9 @@ pub fn conward() -> PathBuf {
 
 /// The reference, Debian's conmon.
 pub fn reference() -> PathBuf {
-    PathBuf::from("/usr/bin/conmon")
+    let path = PathBuf::from("/usr/bin/conmon");
+    assert!(path.exists(), "the reference is missing: apt-get install conmon");
+    path
 }
 
 /// The runtime that obeys, and misbehaves on request.
@@ -40,4 +83,9 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Optio
         assert!(Instant::now() < end, "not within {limit:?}: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Waits until the condition holds, at most [`PATIENCE`].
+pub fn wait_until(what: &str, mut check: impl FnMut() -> bool) {
+    wait_for(what, PATIENCE, || check().then_some(()));
 }

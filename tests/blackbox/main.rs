@@ -1,0 +1,22 @@
+//! What callers can observe of conward, with a runtime that does as it is told. No test needs root.
+
+mod attach;
+mod call;
+mod create;
+mod ctl;
+mod exec;
+mod exit;
+mod failing;
+mod hook;
+mod logs;
+mod paths;
+mod quiet;
+mod stdin;
+mod terminal;
+
+use conward_testkit::{Place, conward};
+
+/// A place for a container that conward looks after.
+fn place() -> Place {
+    Place::new(conward())
+}

@@ -1,0 +1,101 @@
+//! `start`, `kill`, `delete` and `state`: what a manager needs besides `create`.
+
+use crate::args::{Call, Verb};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Remembers a container, if a `--root` was given.
+pub fn created(call: &Call, pid: Pid) -> Result<(), String> {
+    let Some(dir) = call.state_dir() else { return Ok(()) };
+    if call.verb == Verb::Exec {
+        return Ok(());
+    }
+    let state = json!({
+        "ociVersion": "1.0.2", "id": call.id(), "pid": pid.as_raw(), "bundle": call.bundle, "status": "created",
+    });
+    save(&dir, &state)
+}
+
+/// Does what is asked with a container made before.
+pub fn perform(call: &Call) -> Result<(), String> {
+    let dir = call.state_dir().ok_or("no --root given")?;
+    let mut state = load(&dir)?;
+    match call.verb {
+        Verb::Start => start(&dir, &mut state),
+        Verb::Kill => signal(call, &state),
+        Verb::Delete => delete(call, &dir, &state),
+        _ => print(&mut state),
+    }
+}
+
+fn start(dir: &Path, state: &mut Value) -> Result<(), String> {
+    if state["status"] != "created" || !alive(state) {
+        return Err("cannot start a container that is not created".into());
+    }
+    let fifo = PathBuf::from(state["bundle"].as_str().unwrap_or_default()).join("start.fifo");
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&fifo)
+        .and_then(|mut fifo| fifo.write_all(b"\0"))
+        .map_err(|error| format!("{}: {error}", fifo.display()))?;
+    state["status"] = json!("running");
+    save(dir, state)
+}
+
+fn signal(call: &Call, state: &Value) -> Result<(), String> {
+    let word = call.rest.get(1).map_or("TERM", String::as_str);
+    let name = if word.starts_with("SIG") { word.to_owned() } else { format!("SIG{word}") };
+    let signal = match word.parse::<i32>() {
+        Ok(number) => Signal::try_from(number).map_err(|error| format!("{word}: {error}"))?,
+        Err(_) => name.parse().map_err(|error| format!("{word}: {error}"))?,
+    };
+    kill(pid(state), signal).map_err(|_| "container not running".to_owned())
+}
+
+fn delete(call: &Call, dir: &Path, state: &Value) -> Result<(), String> {
+    if alive(state) {
+        if !call.force {
+            return Err("cannot delete a container that is not stopped".into());
+        }
+        // Gone already is as good.
+        let _ = kill(pid(state), Signal::SIGKILL);
+    }
+    fs::remove_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))
+}
+
+fn print(state: &mut Value) -> Result<(), String> {
+    if !alive(state) {
+        state["status"] = json!("stopped");
+        state["pid"] = json!(0);
+    }
+    crate::steps::write_all(1, format!("{state}\n").as_bytes());
+    Ok(())
+}
+
+fn pid(state: &Value) -> Pid {
+    // A pid that cannot be had must not become 0, which means the caller's own group.
+    Pid::from_raw(state["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(i32::MAX))
+}
+
+/// Whether it runs: it exists and is no zombie.
+fn alive(state: &Value) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid(state))).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+fn load(dir: &Path) -> Result<Value, String> {
+    let text = fs::read(dir.join("state.json")).map_err(|_| "container does not exist".to_owned())?;
+    serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", dir.display()))
+}
+
+fn save(dir: &Path, state: &Value) -> Result<(), String> {
+    let temp = dir.join("state.tmp");
+    fs::create_dir_all(dir)
+        .and_then(|()| fs::write(&temp, state.to_string()))
+        .and_then(|()| fs::rename(&temp, dir.join("state.json")))
+        .map_err(|error| format!("{}: {error}", dir.display()))
+}
