@@ -1,5 +1,12 @@
 //! What the black-box tests have in common: the programs under test, and waiting for conditions.
 
+pub mod bundle;
+pub mod podman;
+pub mod runc;
+pub mod sandbox;
+pub mod seqpacket;
+pub mod terminal;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
