@@ -37,6 +37,13 @@ pub use running::{Launched, Message, Running};
 pub use watch::Watch;
 pub use wire::{read_to_end, readable};
 
+pub mod bundle;
+pub mod podman;
+pub mod runc;
+pub mod sandbox;
+pub mod seqpacket;
+pub mod terminal;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

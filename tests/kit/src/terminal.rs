@@ -1,0 +1,97 @@
+//! A pseudo-terminal whose slave end is a command's controlling terminal, as a person's would be.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::pty::{Winsize, openpty};
+
+use crate::sandbox::need;
+
+/// A command on a terminal, and what it wrote so far.
+pub struct Terminal {
+    master: File,
+    child: Child,
+    seen: Vec<u8>,
+}
+
+impl Terminal {
+    /// Starts `command` on a new terminal of the given size.
+    pub fn spawn(command: &Command, rows: u16, columns: u16) -> Terminal {
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = openpty(&size, None).expect("opening a pseudo-terminal");
+        let end = |fd: &OwnedFd| Stdio::from(fd.try_clone().expect("duplicating the slave end"));
+        // setsid(1) makes its standard input the controlling terminal: without one, no signal
+        // would tell the command that the size has changed.
+        let child = Command::new(need("setsid"))
+            .args(["--ctty", "--wait"])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .stdin(end(&pty.slave))
+            .stdout(end(&pty.slave))
+            .stderr(end(&pty.slave))
+            .spawn()
+            .expect("spawning a command on a terminal");
+        Terminal { master: File::from(pty.master), child, seen: Vec::new() }
+    }
+
+    /// Types.
+    pub fn send(&mut self, text: &str) {
+        self.master.write_all(text.as_bytes()).expect("writing to the terminal");
+    }
+
+    /// Waits until `text` was written since the last call; gives all up to and with it.
+    pub fn expect(&mut self, text: &str, limit: Duration) -> String {
+        let end = Instant::now() + limit;
+        loop {
+            let found = self.seen.windows(text.len()).position(|window| window == text.as_bytes());
+            if let Some(at) = found {
+                let rest = self.seen.split_off(at + text.len());
+                return String::from_utf8_lossy(&std::mem::replace(&mut self.seen, rest)).into_owned();
+            }
+            let more = self.read(end);
+            let seen = String::from_utf8_lossy(&self.seen);
+            assert!(more, "not within {limit:?}, or not before the end: {text:?} in {seen:?}");
+        }
+    }
+
+    /// Waits for the command's end; gives its status and the rest of what it wrote.
+    pub fn finish(mut self, limit: Duration) -> (ExitStatus, String) {
+        let end = Instant::now() + limit;
+        while self.read(end) {}
+        let status = crate::wait_for("the end of the command on the terminal", limit, || {
+            self.child.try_wait().expect("waiting for the command on the terminal")
+        });
+        (status, String::from_utf8_lossy(&self.seen).into_owned())
+    }
+
+    /// Reads once. `false`: the other end is closed, or `end` has passed.
+    fn read(&mut self, end: Instant) -> bool {
+        let left = end.saturating_duration_since(Instant::now());
+        let mut fds = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
+        let wait = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        if poll(&mut fds, wait).expect("polling the terminal") == 0 {
+            return false;
+        }
+        let mut buffer = [0; 4096];
+        // EIO is a pseudo-terminal's end of file (ioctl_tty(2)): every slave end is closed.
+        match self.master.read(&mut buffer) {
+            Ok(count) => {
+                self.seen.extend_from_slice(&buffer[..count]);
+                count > 0
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

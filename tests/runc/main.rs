@@ -1,0 +1,8 @@
+//! The supervisor with real runc: what a container engine does, in the engine's own words.
+//!
+//! Needs root, runc and busybox; fails, and says what is missing, without them.
+
+mod exec;
+mod lifecycle;
+mod memory;
+mod streams;
