@@ -100,7 +100,6 @@ impl Reactor {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-        out.append(&mut self.carried);
         for event in &self.events {
             let ready = Ready {
                 id: event.token().0,
@@ -108,6 +107,10 @@ impl Reactor {
                 writable: event.is_writable() || event.is_write_closed() || event.is_error(),
                 hung_up: event.is_write_closed() && event.is_read_closed(),
             };
+            merge(out, ready);
+        }
+        // After the new ones, so that a client is accepted before the output it waits for is read.
+        for ready in self.carried.drain(..) {
             merge(out, ready);
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::time::Instant;
 use conward_protocol::Exit;
 
 use super::early::Early;
-use super::{Core, Effect, Event, Failure, Phase};
+use super::{Core, Effect, Event, Failure, Phase, Settled};
 use crate::pid::Pid;
 
 impl Core {
@@ -72,7 +72,18 @@ impl Core {
         Phase::Launching { runtime, early }
     }
 
-    /// An exec's runtime is judged by the pid file alone: it may end with the status of what it ran.
+    /// The container's pid, or why there is no container. An exec is judged by its pid file alone:
+    /// the runtime may end with the status of what it ran.
+    fn verdict(&self, status: Exit, settled: Settled) -> Result<Pid, Failure> {
+        if status != Exit::Code(0) && (!self.shape.exec || settled.pid.is_err()) {
+            return Err(Failure::Runtime(status));
+        }
+        if self.shape.terminal {
+            settled.console.map_err(Failure::Console)?;
+        }
+        settled.pid.map_err(Failure::PidFile)
+    }
+
     pub(super) fn settling(
         &self,
         now: Instant,
@@ -84,19 +95,10 @@ impl Core {
     ) -> Phase {
         match event {
             Event::Settled(settled) => {
-                if !self.shape.exec && status != Exit::Code(0) {
-                    return self.fail(now, Failure::Runtime(status), out);
-                }
-                let init = match settled.pid {
+                let init = match self.verdict(status, settled) {
                     Ok(init) => init,
-                    Err(_) if status != Exit::Code(0) => {
-                        return self.fail(now, Failure::Runtime(status), out);
-                    }
-                    Err(text) => return self.fail(now, Failure::PidFile(text), out),
+                    Err(failure) => return self.fail(now, failure, out),
                 };
-                if let (true, Err(text)) = (self.shape.terminal, settled.console) {
-                    return self.fail(now, Failure::Console(text), out);
-                }
                 if let Some(exit) = early.exit_of(init) {
                     out.push(Effect::Launched(init));
                     return self.drain(now, exit, out);

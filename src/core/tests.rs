@@ -84,6 +84,7 @@ fn failures_are_told_apart() {
         (CREATE, Exit::Code(0), no_pid(), Ok(()), Failure::PidFile("no file".into())),
         (exec, Exit::Code(1), no_pid(), Ok(()), Failure::Runtime(Exit::Code(1))),
         (terminal, Exit::Code(0), Ok(pid(20)), console(), Failure::Console("nobody came".into())),
+        (terminal, Exit::Code(0), no_pid(), console(), Failure::Console("nobody came".into())),
         (terminal, Exit::Code(1), no_pid(), console(), Failure::Runtime(Exit::Code(1))),
     ];
     for (shape, status, pid_file, console, failure) in table {

@@ -43,7 +43,9 @@ pub fn read_pid(path: &str) -> Result<Pid, String> {
 }
 
 /// The message to the caller: the runtime's own words where it had any and they can be the reason.
-pub fn failure_text(failure: &Failure, runtime: &str, stderr: Vec<u8>) -> Vec<u8> {
+/// They end at the first NUL, where callers stop reading too.
+pub fn failure_text(failure: &Failure, runtime: &str, mut stderr: Vec<u8>) -> Vec<u8> {
+    stderr.truncate(stderr.iter().position(|&byte| byte == 0).unwrap_or(stderr.len()));
     match failure {
         Failure::Runtime(_) | Failure::PidFile(_) if !stderr.is_empty() => stderr,
         Failure::Runtime(exit) => {

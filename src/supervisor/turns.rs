@@ -167,7 +167,8 @@ impl Supervisor {
         }
     }
 
-    fn on_attach(&mut self) {
+    /// Accepts clients.
+    pub(super) fn on_attach(&mut self) {
         for _ in 0..ACCEPT_BUDGET {
             let Some(attach) = &self.attach else { return };
             match attach.accept() {

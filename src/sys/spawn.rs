@@ -44,6 +44,8 @@ struct Child {
 }
 
 const STACK_BYTES: usize = 32 * 1024;
+/// _NSIG of the kernel.
+const KERNEL_SIGNALS: c_int = 64;
 const LISTEN_PID_DIGITS: usize = 11;
 const LISTEN_PID: &[u8] = b"LISTEN_PID=";
 
@@ -142,18 +144,23 @@ extern "C" fn become_program(child: *mut c_void) -> c_int {
     }
 }
 
+/// All signals to their defaults, and none blocked. Through the system call itself, since libc keeps
+/// two real-time signals to itself and refuses to reset them (nptl(7)), although a caller may have
+/// left them ignored.
+///
 /// # Safety
 /// Only in the child: it has a table of dispositions of its own.
 unsafe fn reset_signals() {
-    // SAFETY: SIG_DFL runs no code; numbers that refuse are left alone. The mask is an empty set
-    // that sigemptyset initialised.
+    // The kernel's sigaction and sigset: SIG_DFL, no flags, no signals are all zeroes.
+    let zeroes = [0u64; 4];
+    let (set, none) = (zeroes.as_ptr(), std::ptr::null_mut::<u64>());
+    // SAFETY: both calls read from `zeroes`, which is as large as either structure, and are told
+    // that a set of signals has 8 bytes.
     unsafe {
-        for number in 1..=libc::SIGRTMAX() {
-            libc::signal(number, libc::SIG_DFL);
+        for number in 1..=KERNEL_SIGNALS {
+            libc::syscall(libc::SYS_rt_sigaction, number, set, none, 8usize);
         }
-        let mut none = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, set, none, 8usize);
     }
 }
 

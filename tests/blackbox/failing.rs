@@ -167,7 +167,7 @@ fn a_terminal_that_never_comes() {
         let place = place();
         place.script(&Script { console, ..Script::failing([]) });
         let text = failure(&place, true).text.unwrap_or_default();
-        assert_eq!(text, "Runtime did not set up terminal", "{console:?}");
+        assert!(text.starts_with("Runtime did not set up terminal"), "{console:?}: {text}");
         // The same with a container that was made nevertheless.
         let place = self::place();
         place.script(&Script { console, ..Script::of([]) });
