@@ -109,7 +109,6 @@ impl Reactor {
             };
             merge(out, ready);
         }
-        // After the new ones, so that a client is accepted before the output it waits for is read.
         for ready in self.carried.drain(..) {
             merge(out, ready);
         }

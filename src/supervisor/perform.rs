@@ -152,8 +152,6 @@ impl Supervisor {
         if self.oom.as_mut().is_some_and(OomWatch::turn) {
             self.note_oom();
         }
-        // Whoever connected before the container ended is still to get its last output.
-        self.on_attach();
         self.pump.begin_drain();
         self.draining = true;
         for stream in [Stream::Stdout, Stream::Stderr] {

@@ -167,8 +167,7 @@ impl Supervisor {
         }
     }
 
-    /// Accepts clients.
-    pub(super) fn on_attach(&mut self) {
+    fn on_attach(&mut self) {
         for _ in 0..ACCEPT_BUDGET {
             let Some(attach) = &self.attach else { return };
             match attach.accept() {
