@@ -43,9 +43,10 @@ pub fn read_pid(path: &str) -> Result<Pid, String> {
 }
 
 /// The message to the caller: the runtime's own words where it had any and they can be the reason.
+/// A message ends at its first NUL byte, so words that begin with one are none.
 pub fn failure_text(failure: &Failure, runtime: &str, stderr: Vec<u8>) -> Vec<u8> {
     match failure {
-        Failure::Runtime(_) | Failure::PidFile(_) if !stderr.is_empty() => stderr,
+        Failure::Runtime(_) | Failure::PidFile(_) if stderr.first().is_some_and(|&byte| byte != 0) => stderr,
         Failure::Runtime(exit) => {
             format!("OCI runtime {runtime} failed with {exit} and gave no reason").into_bytes()
         }
