@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::sys::socket;
 
 /// Clients that may wait to be accepted.
-const BACKLOG: i32 = 128;
+pub const BACKLOG: i32 = 128;
 
 /// A listening SEQPACKET socket `BUNDLE/attach`, and the link through which callers with short
 /// paths find it.

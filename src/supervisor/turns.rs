@@ -11,6 +11,7 @@ use crate::data::{ClientId, Step, Turn};
 use crate::error::reason;
 use crate::plan::{Stdio, Stream};
 use crate::reactor::{Ready, Watch};
+use crate::serve::attach;
 use crate::serve::console::Came;
 use crate::serve::fifos::{Fifo, Size};
 use crate::sys::pty;
@@ -19,8 +20,8 @@ use crate::sys::{fds, process};
 
 /// Packets of input that are moved in one turn.
 const INPUT_BUDGET: usize = 16;
-/// Clients that are accepted in one turn.
-const ACCEPT_BUDGET: usize = 16;
+/// Clients that are accepted in one turn: all that can have been waiting when it began.
+const ACCEPT_BUDGET: usize = attach::BACKLOG as usize + 1;
 /// How often, and how long apart, a process that is not our child is asked how it ended: its parent
 /// must reap it first.
 const ASK_TIMES: u32 = 10;
@@ -100,6 +101,9 @@ impl Supervisor {
     }
 
     fn on_output(&mut self, stream: Stream, ready: Ready) {
+        // A client whose connect(2) returned before the container wrote must hear it, whatever the
+        // order in which epoll reports the two.
+        self.on_attach();
         match self.pump.turn(stream, ready.hung_up) {
             Turn::More => self.reactor.again(ready),
             Turn::Dry => {}

@@ -165,12 +165,12 @@ fn a_process_left_with_its_stderr_does_not_delay_the_message() {
 fn a_terminal_that_never_comes() {
     for console in [Console::Absent, Console::Silent, Console::Text, Console::Two] {
         let place = place();
-        place.script(&Script { console, ..Script::failing([]) });
+        place.script(&Script { console, ..Script::of([]) });
         let text = failure(&place, true).text.unwrap_or_default();
         assert!(text.starts_with("Runtime did not set up terminal"), "{console:?}: {text}");
-        // The same with a container that was made nevertheless.
+        // No container either: which of the two is the reason is a matter of taste.
         let place = self::place();
-        place.script(&Script { console, ..Script::of([]) });
+        place.script(&Script { console, ..Script::failing([]) });
         failure(&place, true);
     }
 }

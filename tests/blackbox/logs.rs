@@ -101,16 +101,21 @@ fn the_whole_limit_holds_over_restarts() {
 }
 
 #[test]
-fn a_full_disk_costs_lines_and_nothing_else() {
+fn a_log_that_cannot_grow_costs_lines_and_nothing_else() {
+    // A limit of the process stands for a full disk: write(2) fails with EFBIG, after a short write.
     let place = place();
     let pattern = Pattern { seed: 45, bytes: 1 << 20, line: 100 };
     place.script(&Script::of([Step::AwaitStart, Step::Generate(To::Stdout, pattern), Step::Exit(8)]));
-    let mut running = Launch::create(&place).args(["-l", "k8s-file:/dev/full"]).start().created();
+    let mut running =
+        Launch::create(&place).exit_command("hook.json").file_size_limit(100_000).start().created();
     let client = running.attach();
     place.start_container();
     assert_eq!(Sum::of(&client.read_to_end().stdout), Sum::of(&pattern.bytes()));
     assert_eq!(running.status(), 8);
     assert_eq!(place.exit_file().as_deref(), Some("8"));
+    assert!(place.path("hook.json").exists());
+    let log = std::fs::read(place.log()).expect("log");
+    assert!(log.len() > 90_000, "given up after {} bytes", log.len());
 }
 
 #[test]

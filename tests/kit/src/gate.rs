@@ -14,11 +14,16 @@ pub struct Gate {
 
 impl Gate {
     /// A closed gate at this path.
-    pub fn new(path: PathBuf) -> Gate {
+    pub(crate) fn new(path: PathBuf) -> Gate {
         nix::unistd::mkfifo(&path, Mode::S_IRWXU).expect("mkfifo");
-        // Open at both ends for as long as the gate lives: an early byte is not lost.
+        // At both ends, so that a byte written early is not lost.
         let fifo = OpenOptions::new().read(true).write(true).open(&path).expect("open a fifo");
         Gate { path, fifo }
+    }
+
+    /// The fifo, to be kept open for those who come after the gate was opened and forgotten.
+    pub(crate) fn keep(&self) -> File {
+        self.fifo.try_clone().expect("duplicate a descriptor")
     }
 
     /// What the script names.

@@ -3,6 +3,7 @@
 use crate::running::Running;
 use crate::{Place, Script, fake_runtime};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::pipe2;
 use std::ffi::{OsStr, OsString};
@@ -36,6 +37,7 @@ pub struct Launch<'a> {
     inherited: Vec<OwnedFd>,
     pid_file: Option<PathBuf>,
     cwd: Option<PathBuf>,
+    file_size: Option<u64>,
 }
 
 impl<'a> Launch<'a> {
@@ -52,6 +54,7 @@ impl<'a> Launch<'a> {
             inherited: Vec::new(),
             pid_file: None,
             cwd: None,
+            file_size: None,
         }
     }
 
@@ -174,6 +177,12 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// Bytes beyond which no file may grow (RLIMIT_FSIZE, getrlimit(2)).
+    pub fn file_size_limit(mut self, bytes: u64) -> Launch<'a> {
+        self.file_size = Some(bytes);
+        self
+    }
+
     /// Other pipes.
     pub fn pipes(mut self, pipes: Pipes) -> Launch<'a> {
         self.pipes = pipes;
@@ -236,13 +245,17 @@ impl<'a> Launch<'a> {
         let sync = pipe(true, "_OCI_SYNCPIPE", true);
         let start = pipe(self.with_start, "_OCI_STARTPIPE", false);
         let attach = pipe(self.with_attach, "_OCI_ATTACHPIPE", true);
+        let file_size = self.file_size;
         let hand_over = move || {
+            if let Some(limit) = file_size {
+                setrlimit(Resource::RLIMIT_FSIZE, limit, limit)?;
+            }
             // What the test itself inherited (from cargo, from a shell) is none of the supervisor's.
             // SAFETY: the call only sets a flag on descriptors of this process.
             unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
             handed.iter().try_for_each(|&fd| keep_over_exec(fd))
         };
-        // SAFETY: close_range(2) and fcntl(2) are async-signal-safe, nothing is allocated, and the
+        // SAFETY: setrlimit(2), close_range(2) and fcntl(2) are async-signal-safe, nothing is allocated, and the
         // descriptors stay open until the spawn.
         unsafe { command.pre_exec(hand_over) };
         let child = command.spawn().expect("start the supervisor");

@@ -2,11 +2,11 @@
 
 use crate::{Gate, LogRecord, PATIENCE, Script, parse_log, process, wait_until};
 use std::ffi::OsStr;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::{Mutex, Once};
 use std::time::Instant;
 use tempfile::TempDir;
 
@@ -21,6 +21,7 @@ pub struct Place {
     program: PathBuf,
     id: String,
     bundle: PathBuf,
+    gates: Mutex<Vec<File>>,
 }
 
 impl Place {
@@ -31,7 +32,8 @@ impl Place {
         // Unique, since it names things outside of this directory too; as long as real ones.
         let unique: String = root.path().display().to_string().bytes().map(|b| format!("{b:02x}")).collect();
         let bundle = root.path().join("bundle");
-        let place = Place { id: format!("{unique:0<64.64}"), program, bundle, root };
+        let place =
+            Place { id: format!("{unique:0<64.64}"), program, bundle, root, gates: Mutex::new(Vec::new()) };
         for dir in [place.bundle(), &place.path("exits"), &place.path("persist"), &place.path("sockets")] {
             fs::create_dir_all(dir).expect("directory of the test");
         }
@@ -86,7 +88,9 @@ impl Place {
 
     /// A new gate with this name.
     pub fn gate(&self, name: &str) -> Gate {
-        Gate::new(self.path(name))
+        let gate = Gate::new(self.path(name));
+        self.gates.lock().expect("gates").push(gate.keep());
+        gate
     }
 
     /// Lets the created container run, as the runtime's `start` does.
