@@ -20,8 +20,8 @@ use crate::serve::oom::OomWatch;
 use crate::sys::clock::Timestamp;
 use crate::sys::file::{touch_new, write_new};
 use crate::sys::pidfd::PidFd;
-use crate::sys::process;
 use crate::sys::spawn::Spawn;
+use crate::sys::{memory, process};
 
 impl Supervisor {
     /// Does it, and says what came of it where the lifecycle asked.
@@ -33,6 +33,7 @@ impl Supervisor {
             Effect::Launched(pid) => {
                 self.pump.release();
                 self.caller.launched(pid);
+                memory::trim();
             }
             Effect::Failed(failure) => self.fail(&failure),
             Effect::SignalRuntime(pid, signal) => said("the runtime", process::signal_child(pid, signal)),

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod fds;
 pub mod file;
 pub mod io;
+pub mod memory;
 pub mod pidfd;
 pub mod process;
 pub mod pty;

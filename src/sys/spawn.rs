@@ -3,10 +3,9 @@
 //! clone(2) with CLONE_VM and CLONE_VFORK: nothing is copied, the parent sleeps until the child has
 //! called execve or ended, and the child tells why execve failed by a word in shared memory.
 
-use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::process::own_pid;
 use crate::pid::Pid;
@@ -55,20 +54,16 @@ impl Spawn<'_> {
         let program = c_string(self.program)?;
         let argv = self.argv.iter().map(|a| c_string(a)).collect::<io::Result<Vec<_>>>()?;
         let argv = pointers(&argv);
-        let mut environment: Vec<CString> = environment(self.set_listen_pid);
-        let mut listen_pid = {
-            let mut entry = LISTEN_PID.to_vec();
-            entry.extend_from_slice(&[0; LISTEN_PID_DIGITS]);
-            entry
-        };
-        let mut envp = pointers(&environment);
+        // LISTEN_PID=, and room for the digits and the NUL, which the child fills in.
+        let mut listen_pid = [LISTEN_PID, &[0; LISTEN_PID_DIGITS]].concat();
+        let mut envp = environment(self.set_listen_pid);
         let digits = self.set_listen_pid.then(|| {
             let entry = listen_pid.as_mut_ptr();
-            let end = envp.len() - 1;
-            envp.insert(end, entry.cast::<c_char>());
+            envp.push(entry.cast::<c_char>());
             // SAFETY: the vector has LISTEN_PID_DIGITS bytes after the name.
             unsafe { entry.add(LISTEN_PID.len()).cast::<[u8; LISTEN_PID_DIGITS]>() }
         });
+        envp.push(std::ptr::null());
         let mut child = Child {
             program: program.as_ptr(),
             argv: argv.as_ptr(),
@@ -80,9 +75,7 @@ impl Spawn<'_> {
             parent: own_pid().raw(),
             error: 0,
         };
-        let started = clone_child(&mut child);
-        environment.clear();
-        let pid = started?;
+        let pid = clone_child(&mut child)?;
         if child.error == 0 {
             return Ok(pid);
         }
@@ -203,17 +196,27 @@ fn write_decimal(mut number: i32, out: &mut [u8; LISTEN_PID_DIGITS]) {
     }
 }
 
-fn environment(without_listen_pid: bool) -> Vec<CString> {
-    let entry = |(name, value): (OsString, OsString)| {
-        let mut entry = name.into_vec();
-        entry.push(b'=');
-        entry.extend_from_slice(value.as_bytes());
-        CString::new(entry).ok()
-    };
-    std::env::vars_os()
-        .filter(|(name, _)| !(without_listen_pid && name == OsStr::new("LISTEN_PID")))
-        .filter_map(entry)
-        .collect()
+/// The entries of this process's environment, which nothing here ever changes, so that they need
+/// not be copied.
+fn environment(without_listen_pid: bool) -> Vec<*const c_char> {
+    unsafe extern "C" {
+        /// environ(7)
+        static environ: *const *const c_char;
+    }
+    let mut entries = Vec::new();
+    // SAFETY: libc keeps `environ` a NULL-ended array of NUL-terminated strings; it is NULL itself
+    // after clearenv(3), which nobody calls.
+    unsafe {
+        let mut next = environ;
+        while !next.is_null() && !(*next).is_null() {
+            let listen_pid = CStr::from_ptr(*next).to_bytes().starts_with(LISTEN_PID);
+            if !(without_listen_pid && listen_pid) {
+                entries.push(*next);
+            }
+            next = next.add(1);
+        }
+    }
+    entries
 }
 
 fn c_string(text: &str) -> io::Result<CString> {
