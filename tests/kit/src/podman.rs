@@ -50,7 +50,7 @@ impl Podman {
             fs::create_dir(dir.join(name)).expect("making a directory");
             chown(dir.join(name), Some(podman.user()), Some(podman.user())).expect("chown of a directory");
         }
-        fs::write(dir.join("containers.conf"), podman.configuration(&supervisor))
+        fs::write(dir.join("containers.conf"), podman.configuration("file"))
             .expect("writing containers.conf");
         rootfs(&dir.join("rootfs"));
         // Where Podman does not like a supervisor it takes the next one on the machine and says
@@ -71,7 +71,7 @@ impl Podman {
         podman
     }
 
-    fn configuration(&self, supervisor: &Path) -> String {
+    fn configuration(&self, events: &str) -> String {
         // The limits: Podman 4.3.1 raises them otherwise, which needs CAP_SYS_RESOURCE, and swaps
         // soft and hard ones on some paths. conmon_path: `--conmon` is not handed on to the cleanup
         // command, which restarts containers.
@@ -82,9 +82,9 @@ impl Podman {
              [engine]\n\
              runtime = \"runc\"\n\
              cgroup_manager = \"cgroupfs\"\n\
-             events_logger = \"file\"\n\
+             events_logger = \"{events}\"\n\
              conmon_path = [\"{}\"]\n",
-            supervisor.display()
+            self.sandbox.supervisor().display()
         )
     }
 
@@ -163,7 +163,8 @@ impl Podman {
         assert_eq!(exe, self.sandbox.supervisor(), "the supervisor of {container}");
     }
 
-    /// Starts a journal of the sandbox's own, which `podman logs` and `journalctl` in there read.
+    /// Starts a journal of the sandbox's own, which `podman logs` and `journalctl` in there read;
+    /// Podman's events go there too, without which it does not follow a container's journal.
     pub fn start_journal(&self) {
         need("systemd-journald");
         // RateLimit: a test's thousand lines in a second are meant. Audit and ReadKMsg: the
@@ -175,6 +176,8 @@ impl Podman {
         );
         let socket = self.sandbox.path("/run/systemd/journal/socket");
         wait_for("the journal's socket", LIMIT, || socket.exists().then_some(()));
+        fs::write(self.path("containers.conf"), self.configuration("journald"))
+            .expect("writing containers.conf");
     }
 
     /// A path of the sandbox's directory as text.
@@ -202,29 +205,12 @@ impl Podman {
         }
         command.arg("--conmon").arg(self.sandbox.supervisor());
         match args {
-            // A parent of this test's own: it can be removed without asking who else uses it.
+            // What stands below it is found and removed with the sandbox.
             [verb @ ("run" | "create"), rest @ ..] if !self.rootless => {
-                command.args([verb, "--cgroup-parent", &self.cgroup()]).args(rest)
+                command.args([verb, "--cgroup-parent", &self.sandbox.cgroup()]).args(rest)
             }
             _ => command.args(args),
         };
         command
-    }
-
-    /// The cgroup below which root's containers are.
-    fn cgroup(&self) -> String {
-        let name = self.sandbox.dir().file_name().expect("a directory's name");
-        format!("/{}", name.to_string_lossy())
-    }
-}
-
-impl Drop for Podman {
-    fn drop(&mut self) {
-        // What must go before the namespaces do: the cgroups, which are not private to them.
-        let _ = finish(&mut self.limited(&["rm", "--all", "--force", "--time", "0"]), "podman rm --all");
-        // Podman leaves the parent of its containers' cgroups, and the one of the supervisors in it.
-        let remove =
-            format!("find /sys/fs/cgroup -depth -path '*{}*' -type d -exec rmdir {{}} +", self.cgroup());
-        let _ = self.sandbox.limited("sh").args(["-c", &remove]).output();
     }
 }

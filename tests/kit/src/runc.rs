@@ -41,10 +41,9 @@ impl Container {
     /// A container with this process, and a limit of its memory in bytes.
     pub fn with(process: Value, memory: Option<u64>) -> Container {
         let sandbox = Sandbox::new();
-        let name = sandbox.dir().file_name().expect("a directory's name");
-        let id = name.to_string_lossy().to_lowercase().replace('.', "");
+        let id = sandbox.cgroup()[1..].to_owned();
         let dir = sandbox.dir().join("bundle");
-        let bundle = Bundle::new(&dir, &format!("/{id}"), process, memory);
+        let bundle = Bundle::new(&dir, &sandbox.cgroup(), process, memory);
         for dir in ["exits", "persist", "runc"] {
             fs::create_dir(sandbox.dir().join(dir)).expect("making a directory");
         }
@@ -63,7 +62,7 @@ impl Container {
 
     /// Lets the created container run.
     pub fn start(&self) {
-        succeed(self.runc_command(&["start", &self.id]).stdin(Stdio::null()), "runc start");
+        succeed(&mut self.runc_command(&["start", &self.id]), "runc start");
     }
 
     /// What runc says of the container: `created`, `running`, `paused` or `stopped`.
@@ -183,13 +182,6 @@ impl Container {
         let mut supervisor = Supervisor { launcher: child, reports: BufReader::new(sync), go: start, errors };
         supervisor.go.write_all(b"\0").expect("writing the start byte");
         supervisor
-    }
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        // What must go before the namespaces do: the cgroups, which are not private to them.
-        let _ = self.runc(&["delete", "--force", &self.id]);
     }
 }
 

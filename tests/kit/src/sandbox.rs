@@ -90,7 +90,13 @@ impl Sandbox {
     pub fn limited(&self, program: &str) -> Command {
         need(program);
         let mut command = Command::new(need("timeout"));
-        command.args(["--kill-after=1", COMMAND_LIMIT, "nsenter", "-t", &self.init.to_string()]);
+        command.stdin(Stdio::null()).args([
+            "--kill-after=1",
+            COMMAND_LIMIT,
+            "nsenter",
+            "-t",
+            &self.init.to_string(),
+        ]);
         command.args(["--mount", "--pid", "--", program]);
         command
     }
@@ -103,6 +109,12 @@ impl Sandbox {
     /// The proc directory of a process, given the number it has inside.
     pub fn proc(&self, pid: i32) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root/proc/{pid}", self.init))
+    }
+
+    /// The cgroup below which everything here belongs, from the root of each hierarchy.
+    pub fn cgroup(&self) -> String {
+        let name = self.dir().file_name().expect("a directory's name");
+        format!("/{}", name.to_string_lossy())
     }
 
     /// A path inside, as seen from outside (`/run` and `/dev/shm` differ).
@@ -137,9 +149,36 @@ impl Default for Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
+        let cgroups = cgroups(&self.cgroup());
+        for cgroup in &cgroups {
+            // What is frozen cannot even be killed (cgroup-v1/freezer-subsystem.rst).
+            let _ = fs::write(cgroup.join("freezer.state"), "THAWED");
+        }
         drop(self.life.take());
         let _ = self.holder.wait();
+        for cgroup in &cgroups {
+            let _ = fs::remove_dir(cgroup);
+        }
     }
+}
+
+/// All cgroups of this name and below, in every hierarchy, each after those that it contains.
+fn cgroups(name: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+    let roots = hierarchies.map(|entry| entry.path()).chain([PathBuf::from("/sys/fs/cgroup")]);
+    for root in roots {
+        let mut todo = vec![root.join(&name[1..])];
+        while let Some(dir) = todo.pop() {
+            if dir.is_dir() && !found.contains(&dir) {
+                let entries = fs::read_dir(&dir).into_iter().flatten().flatten();
+                todo.extend(entries.map(|entry| entry.path()).filter(|path| path.is_dir()));
+                found.push(dir);
+            }
+        }
+    }
+    found.reverse();
+    found
 }
 
 /// The full path of a program; panics, naming what installs it, when it is missing.
@@ -167,9 +206,9 @@ pub fn succeed(command: &mut Command, what: &str) -> String {
     String::from_utf8(output.stdout).unwrap_or_else(|e| panic!("{what}: output is not text: {e}"))
 }
 
-/// Runs a command with an empty standard input; panics when it ran into its limit of time.
+/// Runs a command to its end; panics when it ran into its limit of time.
 pub fn finish(command: &mut Command, what: &str) -> Output {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{what}: {e}"));
+    let output = command.output().unwrap_or_else(|e| panic!("{what}: {e}"));
     // timeout(1): 124 means that it took too long.
     let late = output.status.code() == Some(124);
     assert!(!late, "{what}: not done after {COMMAND_LIMIT} s\n{}", String::from_utf8_lossy(&output.stderr));

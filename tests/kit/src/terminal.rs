@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
 
-use crate::sandbox::need;
+use crate::sandbox::{need, succeed};
 
 /// A command on a terminal, and what it wrote so far.
 pub struct Terminal {
@@ -44,6 +44,14 @@ impl Terminal {
         self.master.write_all(text.as_bytes()).expect("writing to the terminal");
     }
 
+    /// Changes the size, as a person does who drags a window's corner.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        let master = self.master.try_clone().expect("duplicating the master end");
+        // stty(1) speaks of its standard input, whatever end of a terminal that is.
+        let size = ["rows", &rows.to_string(), "columns", &columns.to_string()].map(str::to_owned);
+        succeed(Command::new("stty").args(size).stdin(master), "stty");
+    }
+
     /// Waits until `text` was written since the last call; gives all up to and with it.
     pub fn expect(&mut self, text: &str, limit: Duration) -> String {
         let end = Instant::now() + limit;
@@ -62,10 +70,16 @@ impl Terminal {
     /// Waits for the command's end; gives its status and the rest of what it wrote.
     pub fn finish(mut self, limit: Duration) -> (ExitStatus, String) {
         let end = Instant::now() + limit;
-        while self.read(end) {}
-        let status = crate::wait_for("the end of the command on the terminal", limit, || {
-            self.child.try_wait().expect("waiting for the command on the terminal")
-        });
+        // Not until end of file: others may keep the terminal open, and that is not its fault.
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("waiting for the command on the terminal") {
+                break status;
+            }
+            let seen = String::from_utf8_lossy(&self.seen);
+            assert!(Instant::now() < end, "not ended within {limit:?}; wrote {seen:?}");
+            self.read(Instant::now() + Duration::from_millis(20));
+        };
+        while self.read(Instant::now()) {}
         (status, String::from_utf8_lossy(&self.seen).into_owned())
     }
 

@@ -1,0 +1,47 @@
+# What people type. Each target also does what it needs first; `make test` and `make demo` need root.
+
+PREFIX = /usr/local
+DESTDIR =
+
+# A static binary needs an explicit target: otherwise the flags also reach proc macros and build
+# scripts, which cannot be static.
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+BIN := $(TARGET)/$(HOST)/release/conward
+STATIC := -C target-feature=+crt-static -C relocation-model=pie
+
+.PHONY: all build test demo bench lint install clean
+
+all: build
+
+# One file, no library and no interpreter: the supervisor starts in any container host's image, and
+# its pages are shared by all that run.
+build:
+	RUSTFLAGS='$(STATIC)' cargo build --release --target $(HOST) --package conward --bin conward
+	@test -x $(BIN)
+
+test: build
+	tests/setup
+	cargo build --workspace
+	CONWARD_BIN=$(BIN) cargo nextest run --workspace
+	cargo test --workspace --doc --quiet
+
+demo:
+	tests/setup --demo
+	@$(MAKE) --no-print-directory build
+	@CONWARD_BIN=$(BIN) tests/demo
+
+bench: build
+	tests/setup
+	CONWARD_BIN=$(BIN) cargo run --release --package conward-bench
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+install: build
+	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/conward
+	install -D -m 644 man/conward.8 $(DESTDIR)$(PREFIX)/share/man/man8/conward.8
+
+clean:
+	cargo clean
