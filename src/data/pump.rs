@@ -47,6 +47,8 @@ struct Tap {
     terminal: bool,
     /// There was something to read while the pump could not take it.
     waiting: bool,
+    /// Nobody writes any more, and no further edge will come.
+    hung_up: bool,
     /// While draining: how many more bytes may be read. 0: done.
     left: Option<usize>,
 }
@@ -60,6 +62,7 @@ pub struct Pump {
     pub clients: Clients,
     taps: Vec<Tap>,
     buffer: Vec<u8>,
+    draining: bool,
     /// The runtime's stderr while it is not known what it is.
     held: Option<Vec<u8>>,
     text: Vec<u8>,
@@ -73,6 +76,7 @@ impl Pump {
             clients: Clients::default(),
             taps: Vec::new(),
             buffer: Vec::new(),
+            draining: false,
             held: Some(Vec::new()),
             text: Vec::new(),
         }
@@ -80,7 +84,7 @@ impl Pump {
 
     /// Adds a non-blocking stream.
     pub fn add(&mut self, stream: Stream, fd: OwnedFd, terminal: bool) {
-        self.taps.push(Tap { stream, fd, terminal, waiting: false, left: None });
+        self.taps.push(Tap { stream, fd, terminal, waiting: false, hung_up: false, left: None });
     }
 
     /// The descriptor of a stream that has not ended.
@@ -88,13 +92,14 @@ impl Pump {
         self.taps.iter().find(|tap| tap.stream == stream).map(|tap| tap.fd.as_fd())
     }
 
-    /// Reads once, and passes on what came. `hung_up`: nobody writes any more, and no further edge
-    /// will come.
+    /// Reads once, and passes on what came. `hung_up`: nobody writes any more.
     pub fn turn(&mut self, stream: Stream, hung_up: bool) -> Turn {
         let Some(at) = self.taps.iter().position(|tap| tap.stream == stream) else { return Turn::Dry };
-        let paused = self.paused();
+        // What is held back goes neither to logs nor to clients, so it waits for none of them.
+        let paused = self.paused() && !(stream == Stream::Stderr && self.holds());
         let tap = &mut self.taps[at];
         tap.waiting = paused;
+        tap.hung_up |= hung_up;
         if paused || tap.left == Some(0) {
             return Turn::Dry;
         }
@@ -105,7 +110,7 @@ impl Pump {
             Ok(count) => {
                 // A pipe that gave less than was asked for is empty; a new edge tells of more
                 // (epoll(7), question 9). A terminal gives a line or a page at a time.
-                let dry = count == 0 || (count < READ_MAX && !tap.terminal && !hung_up);
+                let dry = count == 0 || (count < READ_MAX && !tap.terminal && !tap.hung_up);
                 tap.left = tap.left.map(|left| if dry { 0 } else { left.saturating_sub(count) });
                 self.pass_on(stream);
                 if dry { Turn::Dry } else { Turn::More }
@@ -146,6 +151,7 @@ impl Pump {
     /// The container has ended: from here on each stream is read until it is empty once, or until
     /// everything was read that was there at this moment.
     pub fn begin_drain(&mut self) {
+        self.draining = true;
         for tap in &mut self.taps {
             tap.left = Some(DRAIN_MIN.max(readable_bytes(&tap.fd)));
         }
@@ -154,6 +160,22 @@ impl Pump {
     /// Whether draining is complete: streams read, logs written, clients served.
     pub fn drained(&self) -> bool {
         self.taps.iter().all(|tap| tap.left == Some(0)) && !self.sinks.blocked() && self.clients.settled()
+    }
+
+    /// Draining is over, complete or not: what is still there to be read goes to the logs without
+    /// waiting for one of them. Each counts what it cannot take.
+    pub fn end_drain(&mut self) {
+        for mut tap in std::mem::take(&mut self.taps) {
+            while tap.left.is_some_and(|left| left > 0) {
+                self.buffer.clear();
+                self.buffer.reserve_exact(READ_MAX);
+                let count = read_into(&tap.fd, &mut self.buffer).unwrap_or(0);
+                tap.left = tap.left.filter(|_| count > 0).map(|left| left.saturating_sub(count));
+                self.sinks.write(Timestamp::now(), tap.stream, &self.buffer);
+            }
+            self.taps.push(tap);
+        }
+        self.sinks.finish(Timestamp::now());
     }
 
     /// Streams that had something to read while the pump could not take it, if it now can.
@@ -180,8 +202,10 @@ impl Pump {
         [self.sinks.deadline(), self.clients.deadline()].into_iter().flatten().min()
     }
 
+    /// A journal may hold up the last output for as long as draining lasts, but a client may not:
+    /// what is left then is bounded, so its queue may grow by that.
     fn paused(&self) -> bool {
-        self.sinks.blocked() || self.clients.full()
+        self.sinks.blocked() || (self.clients.full() && !self.draining)
     }
 
     fn pass_on(&mut self, stream: Stream) {

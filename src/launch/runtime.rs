@@ -11,8 +11,7 @@ pub fn argv(plan: &Plan, console: Option<&str>) -> Vec<String> {
     let call = &plan.runtime;
     let bundle = call.bundle.as_deref().unwrap_or_default();
     let mut argv = vec![call.program.clone()];
-    let exec = matches!(plan.verb, Verb::Exec { .. });
-    if call.systemd_cgroup && !exec {
+    if call.systemd_cgroup {
         argv.push("--systemd-cgroup".into());
     }
     argv.extend(call.global_args.iter().cloned());
@@ -25,10 +24,10 @@ pub fn argv(plan: &Plan, console: Option<&str>) -> Vec<String> {
             words(&mut argv, &["exec", "--pid-file", &call.pid_file, "--process", process, "--detach"]);
         }
     }
-    if call.no_pivot && !exec {
+    if call.no_pivot {
         argv.push("--no-pivot".into());
     }
-    if call.no_new_keyring && !exec {
+    if call.no_new_keyring {
         argv.push("--no-new-keyring".into());
     }
     if let Verb::Restore { image } = &plan.verb {

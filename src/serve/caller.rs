@@ -41,8 +41,8 @@ impl Caller {
         })
     }
 
-    /// Waits for the caller's word: one message, or the end of the pipe. The only wait of the
-    /// program outside its loop: before it there is no other process, and nothing else to do.
+    /// Waits for the caller's word: one message, or the end of the pipe. It may block: there is no
+    /// other process yet, and nothing else to do.
     /// `again`: the pipe will be needed for a second word.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl Caller {
     /// Says that clients can attach, and closes that pipe.
     pub fn attach_is_ready(&mut self) {
         if let Some(pipe) = self.attach.take() {
-            said(pipes::send(&pipe, &pipes::encode(ReportForm::Data, 0, None)), "attach");
+            was_told(pipes::send(&pipe, &pipes::encode(ReportForm::Data, 0, None)), "attach");
         }
     }
 
@@ -119,7 +119,7 @@ impl Caller {
     fn say(&mut self, number: i32, text: Option<&[u8]>) {
         if let Some(pipe) = &self.sync {
             let result = pipes::send(pipe, &pipes::encode(self.form, number, text));
-            if !said(result, "sync") {
+            if !was_told(result, "sync") {
                 self.sync = None;
             }
         }
@@ -127,7 +127,7 @@ impl Caller {
 }
 
 /// A caller that has gone is no trouble of ours: what it was not told is in the exit files.
-fn said(result: std::io::Result<()>, pipe: &str) -> bool {
+fn was_told(result: std::io::Result<()>, pipe: &str) -> bool {
     if let Err(error) = &result {
         log::warn!("cannot write to the {pipe} pipe: {}", reason(error));
     }

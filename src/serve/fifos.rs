@@ -140,8 +140,9 @@ fn size(rows: Number, cols: Number) -> Result<Size, Bad> {
 pub struct Wishes {
     /// The last size asked for; the ones before it no longer matter.
     pub resize: Option<Size>,
-    /// How often a reopening of the logs was asked for. At most one for each 6 bytes of a turn.
-    pub reopens: usize,
+    /// A reopening of the logs was asked for. Several wishes of one turn are one: nothing was logged
+    /// between them.
+    pub reopen: bool,
     /// The fifo may hold more: make another turn without waiting for epoll.
     pub more: bool,
 }
@@ -167,7 +168,7 @@ impl Fifo {
     ///
     /// [`Error::Fatal`], also if something other than a fifo stands at `path`.
     pub fn create(path: &Path, grammar: fn(&[u8]) -> Result<Command, Bad>) -> Result<Fifo, Error> {
-        let doing = |step: &str| format!("{step} fifo {}", path.display());
+        let doing = |step: &str| format!("Failed to {step} fifo {}", path.display());
         match fs::symlink_metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(Error::io(doing("examine"), error)),
@@ -222,7 +223,7 @@ impl Fifo {
             };
             match command {
                 Ok(Command::Resize(size)) => wishes.resize = Some(size),
-                Ok(Command::Reopen) => wishes.reopens += 1,
+                Ok(Command::Reopen) => wishes.reopen = true,
                 Err(why) => {
                     *bad += 1;
                     if bad.is_power_of_two() {
@@ -336,10 +337,10 @@ mod tests {
         assert_eq!(fifo.turn().unwrap(), Wishes::default());
         writer(&path).write_all(b" 80\nnonsense\n1 25 81\n2 0 0\n2 0 0\n1 9").unwrap();
         let size = |rows, cols| Some(Size { rows, cols });
-        assert_eq!(fifo.turn().unwrap(), Wishes { resize: size(25, 81), reopens: 2, more: false });
+        assert_eq!(fifo.turn().unwrap(), Wishes { resize: size(25, 81), reopen: true, more: false });
         // The rejected line, which came in pieces, does not spoil the next one.
         writer(&path).write_all(b"9999 1\n1 30 90\n").unwrap();
-        assert_eq!(fifo.turn().unwrap(), Wishes { resize: size(30, 90), reopens: 0, more: false });
+        assert_eq!(fifo.turn().unwrap(), Wishes { resize: size(30, 90), reopen: false, more: false });
         assert_eq!(fifo.bad, 2);
     }
 
@@ -381,7 +382,10 @@ mod tests {
         mkfifo(&target, Mode::S_IRWXU).unwrap();
         symlink(&target, &other).unwrap();
         let error = Fifo::create(&other, ctl).unwrap_err();
-        assert_eq!(error.text(), format!("create fifo {}: there is something else", other.display()));
+        assert_eq!(
+            error.text(),
+            format!("Failed to create fifo {}: there is something else", other.display())
+        );
         assert!(target.exists());
     }
 }

@@ -60,8 +60,9 @@ impl Relay {
     /// [`Error::Fatal`] if the socket cannot be made.
     pub fn bind(bundle: &Path, host: &OsStr) -> Result<Relay, Error> {
         let path = bundle.join("notify/notify.sock");
-        let socket = socket::bind(&path, SockType::Datagram, 0o777)
-            .map_err(|error| Error::io(format_args!("bind notify socket {}", path.display()), error))?;
+        let socket = socket::bind(&path, SockType::Datagram, 0o777).map_err(|error| {
+            Error::io(format_args!("Failed to bind notify socket {}", path.display()), error)
+        })?;
         Ok(Relay { socket, host: host.to_owned(), dropped: 0 })
     }
 
@@ -267,6 +268,9 @@ mod tests {
         fs::write(&path, "").unwrap();
         let error = Relay::bind(setup.bundle.path(), "/nowhere".as_ref()).unwrap_err();
         let path = path.display();
-        assert_eq!(error.text(), format!("bind notify socket {path}: {path} exists and is not a socket"));
+        assert_eq!(
+            error.text(),
+            format!("Failed to bind notify socket {path}: {path} exists and is not a socket")
+        );
     }
 }

@@ -41,7 +41,7 @@ pub struct Sinks {
     journal: Option<JournalSink>,
 }
 
-/// The counts of all sinks, for each stream.
+/// What each sink counts for one stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Of the log file; `None` if there is no such sink.

@@ -17,9 +17,9 @@ use crate::reactor::{Ready, Watch};
 use crate::serve::attach::Attach;
 use crate::serve::console::Console;
 use crate::serve::oom::OomWatch;
-use crate::sys::clock::Timestamp;
 use crate::sys::file::{touch_new, write_new};
 use crate::sys::pidfd::PidFd;
+use crate::sys::process::Relation;
 use crate::sys::spawn::Spawn;
 use crate::sys::{memory, process};
 
@@ -36,7 +36,9 @@ impl Supervisor {
                 memory::trim();
             }
             Effect::Failed(failure) => self.fail(&failure),
-            Effect::SignalRuntime(pid, signal) => said("the runtime", process::signal_child(pid, signal)),
+            Effect::SignalRuntime(pid, signal) => {
+                signalled("the runtime", process::signal_child(pid, signal))
+            }
             Effect::SignalContainer(signal) => self.signal_container(signal),
             Effect::KillContainer => self.kill_container(),
             Effect::Drain => self.drain(),
@@ -96,7 +98,8 @@ impl Supervisor {
 
     /// Takes hold of the container's process, which may be a zombie, or no child of ours.
     fn adopt(&mut self, pid: Pid) -> Event {
-        let child = process::is_own_child(pid);
+        let relation = process::relation(pid);
+        let child = relation != Relation::Stranger;
         let handle = match PidFd::open(pid) {
             Ok(handle) => Some(handle),
             Err(_) if child => None,
@@ -110,8 +113,9 @@ impl Supervisor {
             return Event::Adopted(Err(reason(&error)));
         }
         self.init = Some(Init { pid, child, handle, ask_again: None, asked: 0 });
-        // Before the caller learns the pid: what happens later is news (section OOM of the manual).
-        self.oom = OomWatch::arm(pid);
+        // Before the caller learns the pid: whatever happens later is news. But the dead have left
+        // their cgroup for the root (cgroups(7)), which is nobody's business here.
+        self.oom = OomWatch::arm(pid).filter(|_| process::relation(pid) != Relation::Ended);
         if let Some(Err(error)) =
             self.oom.as_ref().map(|watch| self.reactor.watch(watch, Source::Oom.id(), Watch::Reads))
         {
@@ -125,14 +129,26 @@ impl Supervisor {
         let text = launch::failure_text(failure, &self.plan.runtime.program, stderr);
         self.caller.failed(&text);
         self.console = None;
-        drop(std::mem::take(&mut self.inherited));
+        self.inherited.close();
         self.close_clients();
         remove_endpoints(self.attach.as_ref(), self.ctl.as_ref(), self.winsz.as_ref());
     }
 
+    /// What logging has cost, if it has cost anything.
+    fn tell_losses(&self) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let tally = self.pump.sinks.counts(stream);
+            for (sink, counts) in [("log file", tally.file), ("journal", tally.journal)] {
+                if let Some(lost) = counts.map(|counts| counts.lost).filter(|&lost| lost > 0) {
+                    log::warn!("{lost} bytes of {} are missing from the {sink}", stream.name());
+                }
+            }
+        }
+    }
+
     fn signal_container(&mut self, signal: i32) {
         let Some(init) = &self.init else { return };
-        said(
+        signalled(
             "the container",
             match &init.handle {
                 Some(handle) => handle.signal(signal),
@@ -165,8 +181,9 @@ impl Supervisor {
     /// message; no failed step holds up the next.
     fn record(&mut self, exit: Exit) {
         self.draining = false;
-        self.pump.sinks.finish(Timestamp::now());
-        drop(std::mem::take(&mut self.inherited));
+        self.pump.end_drain();
+        self.tell_losses();
+        self.inherited.close();
         self.close_clients();
 
         let status = exit.number().to_string();
@@ -251,7 +268,7 @@ impl Supervisor {
 }
 
 /// A process that has ended meanwhile needs no signal.
-fn said(whom: &str, result: io::Result<()>) {
+fn signalled(whom: &str, result: io::Result<()>) {
     if let Err(error) = result
         && error.raw_os_error() != Some(libc::ESRCH)
     {

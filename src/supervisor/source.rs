@@ -57,8 +57,20 @@ impl Source {
     /// The number that the reactor knows it by.
     pub fn id(self) -> SourceId {
         match self {
+            Source::Signals => 0,
+            Source::Start => 1,
+            Source::Console => 2,
+            Source::Stdout => 3,
+            Source::Stderr => 4,
+            Source::Stdin => 5,
+            Source::Attach => 6,
+            Source::Ctl => 7,
+            Source::Winsz => 8,
+            Source::Notify => 9,
+            Source::Oom => 10,
+            Source::Init => 11,
+            Source::Journal => 12,
             Source::Client(id) => FIXED.len() + id,
-            fixed => FIXED.iter().position(|&source| source == fixed).unwrap_or(0),
         }
     }
 
@@ -77,5 +89,6 @@ mod tests {
         for source in FIXED.into_iter().chain([Source::Client(0), Source::Client(9)]) {
             assert_eq!(Source::from_id(source.id()), source);
         }
+        assert!(FIXED.iter().zip(0..).all(|(source, id)| source.id() == id));
     }
 }

@@ -51,7 +51,7 @@ impl Supervisor {
     /// After each round: what time has brought, and what the round has made possible.
     pub(super) fn catch_up(&mut self) {
         let now = Instant::now();
-        if self.pump.deadline().is_some_and(|deadline| now >= deadline) {
+        if self.pump.sinks.deadline().is_some_and(|deadline| now >= deadline) {
             self.pump.sinks.turn(now);
         }
         for id in self.pump.clients.overdue(now) {
@@ -226,7 +226,7 @@ impl Supervisor {
                 if let Some(size) = wishes.resize {
                     self.resize(size);
                 }
-                for _ in 0..wishes.reopens.min(1) {
+                if wishes.reopen {
                     self.pump.sinks.reopen();
                 }
                 if wishes.more {

@@ -9,42 +9,37 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 /// Descriptors the caller left open for the runtime (`--preserve-fds`, socket activation) or for
 /// the lifetime of the container (reserved ports). They are never touched, only held, and closed
 /// before the exit file appears.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Inherited(Vec<OwnedFd>);
 
 impl Inherited {
-    /// Adopts every open descriptor from 3 up, except those in `others`, which have owners of
-    /// their own. To be called once, before the program opens anything.
+    /// Adopts every descriptor from 3 up that came through execve(2), except those in `others`,
+    /// which have owners of their own. To be called once. What this program has opened itself is
+    /// close-on-exec, and so cannot be meant.
     pub fn adopt(others: &[RawFd]) -> io::Result<Inherited> {
-        let mut numbers = Vec::new();
+        let mut inherited = Vec::new();
         for entry in fs::read_dir("/proc/self/fd")? {
             let name = entry?.file_name();
             if let Some(number) = name.to_str().and_then(|n| n.parse::<RawFd>().ok())
                 && number > 2
                 && !others.contains(&number)
+                && flags(number) == Some(0)
             {
-                numbers.push(number);
+                inherited.push(own(number));
             }
         }
-        // The directory's own descriptor was in the list and is closed by now.
-        numbers.retain(|&number| is_open(number));
-        Ok(Inherited(numbers.into_iter().map(own).collect()))
+        Ok(Inherited(inherited))
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Closes them all.
+    pub fn close(&mut self) {
+        self.0.clear();
     }
 }
 
 /// Adopts a descriptor that the environment named, and keeps it from the runtime (FD_CLOEXEC).
 pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
-    if !is_open(number) {
+    if flags(number).is_none() {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
     let fd = own(number);
@@ -70,9 +65,11 @@ pub fn readable_bytes(fd: impl AsFd) -> usize {
     if result == 0 { usize::try_from(count).unwrap_or(0) } else { 0 }
 }
 
-fn is_open(number: RawFd) -> bool {
+/// The descriptor's flags; `None` if it is not open.
+fn flags(number: RawFd) -> Option<i32> {
     // SAFETY: F_GETFD has no argument and no effect; a bad number gives EBADF.
-    unsafe { libc::fcntl(number, libc::F_GETFD) >= 0 }
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    (flags >= 0).then_some(flags)
 }
 
 fn own(number: RawFd) -> OwnedFd {

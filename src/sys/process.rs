@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use conward_protocol::Exit;
 use nix::sys::stat::Mode;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::ForkResult;
 
 use crate::error::reason;
@@ -100,11 +101,25 @@ pub fn reap() -> Option<(Pid, Exit)> {
     }
 }
 
-/// Whether `pid` is a child of ours that has not been reaped.
-pub fn is_own_child(pid: Pid) -> bool {
-    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+/// What a process is to this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// A child that runs.
+    Child,
+    /// A child that has ended and was not reaped.
+    Ended,
+    /// No child of ours, or none that was not reaped.
+    Stranger,
+}
+
+/// Looks at a process without reaping it.
+pub fn relation(pid: Pid) -> Relation {
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    waitid(Id::Pid(nix::unistd::Pid::from_raw(pid.raw())), flags).is_ok()
+    match waitid(Id::Pid(nix::unistd::Pid::from_raw(pid.raw())), flags) {
+        Ok(WaitStatus::StillAlive) => Relation::Child,
+        Ok(_) => Relation::Ended,
+        Err(_) => Relation::Stranger,
+    }
 }
 
 /// The meaning of a wait status (wait(2)).

@@ -199,8 +199,8 @@ fn write_decimal(mut number: i32, out: &mut [u8; LISTEN_PID_DIGITS]) {
 /// The entries of this process's environment, which nothing here ever changes, so that they need
 /// not be copied.
 fn environment(without_listen_pid: bool) -> Vec<*const c_char> {
+    // SAFETY: the type is that of environ(7).
     unsafe extern "C" {
-        /// environ(7)
         static environ: *const *const c_char;
     }
     let mut entries = Vec::new();
