@@ -21,9 +21,9 @@ use crate::plan::{Plan, Stdio, Verb};
 use early::Early;
 pub use event::{Effect, Event, Failure, Settled};
 
-/// How long output may take to reach logs and clients after the container has ended. A grandchild
-/// that writes for ever, or a client that does not read, costs this much and no more.
-pub const DRAIN_LIMIT: Duration = Duration::from_secs(3);
+/// How long output may take to reach logs and clients after the container has ended, before its end
+/// is recorded. A journal or a client that is stuck costs this much and no more.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// How long a container that was sent SIGKILL may take to end before its end is recorded anyway
 /// (a process in uninterruptible sleep does not end).
 pub const KILL_LIMIT: Duration = Duration::from_secs(2);

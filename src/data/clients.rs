@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::outbox::Outbox;
 use crate::error::reason;
@@ -15,6 +15,8 @@ pub type ClientId = usize;
 /// Packets of a client that are thrown away at the end, at most; a client that goes on sending sees
 /// a reset.
 const DISCARDED_MAX: usize = 1024;
+/// How long clients that keep reading may take for the rest after the container's end.
+const PARTING_LIMIT: Duration = Duration::from_secs(30);
 
 /// What came from a client.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub enum Received {
 pub struct Clients {
     list: Vec<Client>,
     next: ClientId,
+    /// After the container's end: when the last client has to go.
+    last_call: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -74,8 +78,9 @@ impl Clients {
         let client = self.list.remove(at);
         if self.list.is_empty() {
             self.list = Vec::new();
+            self.last_call = None;
         }
-        Some(client.fd)
+        Some(client.close())
     }
 
     /// Sends output to every client, or queues it.
@@ -87,9 +92,9 @@ impl Clients {
     }
 
     /// The client has room again.
-    pub fn flush(&mut self, id: ClientId) {
+    pub fn flush(&mut self, id: ClientId, now: Instant) {
         if let Some(client) = self.list.iter_mut().find(|c| c.id == id && !c.deaf) {
-            let sent = client.outbox.flush(client.fd.as_fd());
+            let sent = client.outbox.flush(client.fd.as_fd(), now);
             client.note(sent);
         }
     }
@@ -113,16 +118,17 @@ impl Clients {
 
     /// When [`Clients::overdue`] will have something to say.
     pub fn deadline(&self) -> Option<Instant> {
-        self.list.iter().filter_map(|c| c.outbox.deadline()).min()
+        let owed = self.list.iter().filter_map(|c| c.outbox.deadline()).min();
+        owed.into_iter().chain(self.last_call).min()
     }
 
-    /// Clients to be removed: gone, or too far behind for too long.
+    /// Clients to be removed: gone, served to the end, or behind for too long.
     pub fn overdue(&self, now: Instant) -> Vec<ClientId> {
         let mut overdue = Vec::new();
         for client in &self.list {
-            if client.deaf && !client.sends {
+            if (client.deaf && !client.sends) || client.outbox.is_done() {
                 overdue.push(client.id);
-            } else if client.outbox.deadline().is_some_and(|deadline| now >= deadline) {
+            } else if client.outbox.deadline().into_iter().chain(self.last_call).any(|at| now >= at) {
                 let bytes = client.outbox.cost();
                 log::warn!("attached client {} does not read: dropped with {bytes} bytes unsent", client.id);
                 overdue.push(client.id);
@@ -179,23 +185,19 @@ impl Clients {
         }
     }
 
-    /// Takes all clients out, after throwing away what they sent and nobody read: a peer whose
-    /// data is thrown away by close(2) sees ECONNRESET instead of the end.
-    pub fn close_all(&mut self) -> Vec<OwnedFd> {
-        let mut buffer = Vec::with_capacity(4096);
-        for client in &self.list {
-            if !client.outbox.is_empty() {
-                let bytes = client.outbox.cost();
-                log::warn!("attached client {} did not read the end: {bytes} bytes unsent", client.id);
-            }
-            for _ in 0..DISCARDED_MAX {
-                buffer.clear();
-                if !matches!(receive_into(&client.fd, &mut buffer), Ok(1..)) {
-                    break;
-                }
-            }
+    /// The container has ended, and its end is about to be recorded: takes out all clients that
+    /// have everything. The others stay until they have it, or have used up their time.
+    pub fn part(&mut self, now: Instant) -> Vec<OwnedFd> {
+        let (done, behind) = std::mem::take(&mut self.list).into_iter().partition(|c| c.outbox.is_empty());
+        self.list = behind;
+        if !self.list.is_empty() {
+            self.last_call = Some(now + PARTING_LIMIT);
         }
-        std::mem::take(&mut self.list).into_iter().map(|c| c.fd).collect()
+        for client in &mut self.list {
+            client.outbox.seal(now);
+        }
+        let done: Vec<Client> = done;
+        done.into_iter().map(Client::close).collect()
     }
 
     /// Whether nobody is attached.
@@ -205,6 +207,19 @@ impl Clients {
 }
 
 impl Client {
+    /// Throws away what the client sent and nobody read: a peer whose data is thrown away by
+    /// close(2) sees ECONNRESET instead of the end.
+    fn close(self) -> OwnedFd {
+        let mut buffer = Vec::with_capacity(4096);
+        for _ in 0..DISCARDED_MAX {
+            buffer.clear();
+            if !matches!(receive_into(&self.fd, &mut buffer), Ok(1..)) {
+                break;
+            }
+        }
+        self.fd
+    }
+
     fn note(&mut self, sent: io::Result<()>) {
         if let Err(error) = sent {
             log::debug!("attached client {} takes no more output: {}", self.id, reason(&error));

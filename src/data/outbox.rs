@@ -16,7 +16,7 @@ pub const PAYLOAD_MAX: usize = 8192;
 /// Bytes a client may lag behind. At the bound no more output is read from the container until the
 /// client has caught up to half of it, or its grace time is over; then the client is dropped.
 pub const QUEUE_MAX: usize = 1 << 20;
-/// How long a client may take to catch up.
+/// How long a client may take to catch up; after the container's end, how long it may take nothing.
 pub const GRACE: Duration = Duration::from_secs(3);
 /// What a packet costs beside its bytes, so that many tiny ones are bounded too.
 const PACKET_COST: usize = 48;
@@ -26,7 +26,10 @@ const PACKET_COST: usize = 48;
 pub struct Outbox {
     packets: VecDeque<Box<[u8]>>,
     cost: usize,
-    full_since: Option<Instant>,
+    /// Since when the client owes us something: to catch up, or at the end to take anything at all.
+    owes_since: Option<Instant>,
+    /// Nothing will be added any more.
+    last: bool,
 }
 
 impl Outbox {
@@ -45,7 +48,8 @@ impl Outbox {
     }
 
     /// Sends what was kept, as far as the client takes it.
-    pub fn flush(&mut self, to: BorrowedFd<'_>) -> io::Result<()> {
+    pub fn flush(&mut self, to: BorrowedFd<'_>, now: Instant) -> io::Result<()> {
+        let before = self.cost;
         while let Some(packet) = self.packets.front() {
             if !sent(to, &[IoSlice::new(packet)])? {
                 break;
@@ -56,10 +60,23 @@ impl Outbox {
         if self.packets.is_empty() {
             self.packets = VecDeque::new();
         }
-        if self.cost <= QUEUE_MAX / 2 {
-            self.full_since = None;
+        if self.last && self.cost < before {
+            self.owes_since = Some(now);
+        } else if !self.last && self.cost <= QUEUE_MAX / 2 {
+            self.owes_since = None;
         }
         Ok(())
+    }
+
+    /// The container has ended: what is kept is all that will come.
+    pub fn seal(&mut self, now: Instant) {
+        self.last = true;
+        self.owes_since = Some(now);
+    }
+
+    /// Whether everything that will ever come was sent.
+    pub fn is_done(&self) -> bool {
+        self.last && self.packets.is_empty()
     }
 
     /// Whether everything was sent.
@@ -72,16 +89,16 @@ impl Outbox {
         self.cost
     }
 
-    /// When the grace time is over, while the queue is full.
+    /// When the grace time is over, while the client owes us something.
     pub fn deadline(&self) -> Option<Instant> {
-        self.full_since.map(|since| since + GRACE)
+        self.owes_since.map(|since| since + GRACE)
     }
 
     fn keep(&mut self, now: Instant, header: &[u8], payload: &[u8]) {
         self.packets.push_back([header, payload].concat().into_boxed_slice());
         self.cost += header.len() + payload.len() + PACKET_COST;
         if self.cost >= QUEUE_MAX {
-            self.full_since.get_or_insert(now);
+            self.owes_since.get_or_insert(now);
         }
     }
 }

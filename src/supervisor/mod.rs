@@ -60,6 +60,7 @@ pub struct Supervisor {
     oom: Option<OomWatch>,
     oom_score: Option<String>,
     draining: bool,
+    /// The end, as soon as the last client has everything.
     finished: Option<u8>,
 }
 
@@ -297,7 +298,7 @@ impl Supervisor {
     fn turn_until_finished(&mut self) -> u8 {
         let mut ready: Vec<Ready> = Vec::new();
         loop {
-            if let Some(status) = self.finished {
+            if let Some(status) = self.finished.filter(|_| self.pump.clients.is_empty()) {
                 return status;
             }
             if let Err(error) = self.reactor.wait(self.deadline(), &mut ready) {

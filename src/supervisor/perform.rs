@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::time::Instant;
 
 use conward_protocol::Exit;
 
@@ -218,7 +219,7 @@ impl Supervisor {
         if let Some(listener) = self.attach.as_mut().and_then(Attach::close) {
             self.close(listener);
         }
-        for fd in self.pump.clients.close_all() {
+        for fd in self.pump.clients.part(Instant::now()) {
             self.close(fd);
         }
     }

@@ -199,7 +199,7 @@ impl Supervisor {
 
     fn on_client(&mut self, id: ClientId, ready: Ready) {
         if ready.writable {
-            self.pump.clients.flush(id);
+            self.pump.clients.flush(id, Instant::now());
         }
         if ready.readable {
             self.pump.clients.has_input(id);
