@@ -170,7 +170,7 @@ impl Core {
 
     /// From here on only the exit command is left. The caller is let go before its delay begins.
     pub(super) fn leave(&self, now: Instant, status: u8, out: &mut Vec<Effect>) -> Phase {
-        out.push(Effect::Release);
+        out.push(Effect::LetGo);
         match self.shape.exit_command {
             None => finish(status, out),
             Some(Duration::ZERO) => {

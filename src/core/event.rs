@@ -15,7 +15,8 @@ pub enum Event {
     Reaped(Pid, Exit),
     /// Answer to [`Effect::Settle`].
     Settled(Settled),
-    /// Answer to [`Effect::Adopt`]; the error is why the container cannot be watched.
+    /// Answer to [`Effect::Adopt`], unless it is [`Event::Departed`]; the error is why the container
+    /// cannot be watched.
     Adopted(Result<(), String>),
     /// The container, which is no child of ours, has ended.
     Departed(Exit),
@@ -52,7 +53,8 @@ pub enum Effect {
     /// The launch has succeeded: tell the caller the pid, and treat what the runtime wrote as the
     /// container's output.
     Launched(Pid),
-    /// The launch has failed: tell the caller why, and leave nothing half-made.
+    /// The launch has failed: tell the caller why, and remove what the supervisor has made. What the
+    /// runtime has made is the caller's to delete.
     Failed(Failure),
     /// Send a signal to the runtime, which has not been reaped.
     SignalRuntime(Pid, i32),
@@ -64,8 +66,9 @@ pub enum Effect {
     Drain,
     /// Record the end: release what the caller lent, close clients, write the exit files, report.
     Record(Exit),
-    /// Let go of the caller and of orphans, before the exit command is due.
-    Release,
+    /// Let go of the caller, of the container's descriptors and of orphans, before the exit command is
+    /// due.
+    LetGo,
     /// Start the exit command.
     RunExitCommand,
     /// End the supervisor with this status.

@@ -53,7 +53,8 @@ enum Phase {
     Spawning,
     /// The runtime runs.
     Launching { runtime: Pid, early: Early },
-    /// The runtime has ended; what it left is being looked at.
+    /// The runtime has ended; what it left is being looked at. This phase and the next pass within
+    /// one turn of the loop today, but nothing here relies on that.
     Settling { status: Exit, early: Early, signal: Option<i32> },
     /// The container's pid is known; its process is being taken hold of.
     Adopting { init: Pid, early: Early, signal: Option<i32> },

@@ -54,7 +54,7 @@ fn a_life() {
     assert_eq!(run.feed(Event::Reaped(pid(99), Exit::Code(1))), [], "an orphan");
     assert_eq!(run.feed(Event::Reaped(pid(20), Exit::Code(7))), [Effect::Drain]);
     assert_eq!(run.feed(Event::Drained), [Effect::Record(Exit::Code(7))]);
-    assert_eq!(run.feed(Event::Recorded), [Effect::Release, Effect::RunExitCommand]);
+    assert_eq!(run.feed(Event::Recorded), [Effect::LetGo, Effect::RunExitCommand]);
     assert_eq!(run.feed(Event::CommandSpawned(Some(pid(30)))), []);
     assert_eq!(run.feed(Event::Reaped(pid(31), Exit::Code(0))), [], "waits for the exit command only");
     assert_eq!(run.feed(Event::Reaped(pid(30), Exit::Code(1))), [Effect::Finish(7)]);
@@ -69,7 +69,7 @@ fn an_exit_before_its_pid_is_known_is_kept() {
     run.feed(Event::Reaped(pid(10), Exit::Code(3)));
     assert_eq!(run.feed(settled(20)), [Effect::Launched(pid(20)), Effect::Drain]);
     assert_eq!(run.feed(Event::Drained), [Effect::Record(Exit::Code(3))]);
-    assert_eq!(run.feed(Event::Recorded), [Effect::Release, Effect::Finish(3)]);
+    assert_eq!(run.feed(Event::Recorded), [Effect::LetGo, Effect::Finish(3)]);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn failures_are_told_apart() {
         run.feed(Event::Spawned(Ok(pid(10))));
         run.feed(Event::Reaped(pid(10), status));
         let effects = run.feed(Event::Settled(Settled { pid: pid_file, console }));
-        assert_eq!(effects, [Effect::Failed(failure), Effect::Release, Effect::Finish(1)]);
+        assert_eq!(effects, [Effect::Failed(failure), Effect::LetGo, Effect::Finish(1)]);
     }
 }
 
@@ -111,7 +111,7 @@ fn a_failed_launch_runs_the_exit_command_too() {
     let mut run = Run::new(Shape { exit_command: Some(Duration::from_secs(5)), ..CREATE });
     run.feed(Event::Go);
     let effects = run.feed(Event::Spawned(Err("ENOENT".into())));
-    assert_eq!(effects, [Effect::Failed(Failure::Spawn("ENOENT".into())), Effect::Release]);
+    assert_eq!(effects, [Effect::Failed(Failure::Spawn("ENOENT".into())), Effect::LetGo]);
     run.now += Duration::from_secs(4);
     assert_eq!(run.feed(Event::Tick), []);
     run.now += Duration::from_secs(1);
@@ -123,7 +123,7 @@ fn a_failed_launch_runs_the_exit_command_too() {
 fn signals_go_to_whoever_is_there() {
     let mut run = Run::new(CREATE);
     let effects = run.feed(Event::Signalled(15));
-    assert_eq!(effects, [Effect::Failed(Failure::Interrupted(15)), Effect::Release, Effect::Finish(1)]);
+    assert_eq!(effects, [Effect::Failed(Failure::Interrupted(15)), Effect::LetGo, Effect::Finish(1)]);
 
     let mut run = Run::new(CREATE);
     run.feed(Event::Go);
@@ -161,7 +161,7 @@ fn draining_is_bounded() {
     run.feed(Event::Departed(Exit::Unknown));
     run.now += DRAIN_LIMIT;
     assert_eq!(run.feed(Event::Tick), [Effect::Record(Exit::Unknown)]);
-    assert_eq!(run.feed(Event::Recorded), [Effect::Release, Effect::Finish(255)]);
+    assert_eq!(run.feed(Event::Recorded), [Effect::LetGo, Effect::Finish(255)]);
 }
 
 fn any_exit() -> impl Strategy<Value = Exit> {
@@ -203,7 +203,7 @@ proptest! {
                 let settled = seen.iter().any(|e| matches!(e, Effect::Record(_) | Effect::Failed(_)));
                 match &effect {
                     Effect::Record(_) | Effect::Failed(_) => prop_assert!(!settled, "ended twice"),
-                    Effect::RunExitCommand | Effect::Release | Effect::Finish(_) => prop_assert!(settled),
+                    Effect::RunExitCommand | Effect::LetGo | Effect::Finish(_) => prop_assert!(settled),
                     _ => prop_assert!(!settled, "too late: {:?}", effect),
                 }
                 seen.push(effect);

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::outbox::Outbox;
 use crate::error::reason;
@@ -15,8 +15,6 @@ pub type ClientId = usize;
 /// Packets of a client that are thrown away at the end, at most; a client that goes on sending sees
 /// a reset.
 const DISCARDED_MAX: usize = 1024;
-/// How long clients that keep reading may take for the rest after the container's end.
-const PARTING_LIMIT: Duration = Duration::from_secs(30);
 
 /// What came from a client.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,8 +32,6 @@ pub enum Received {
 pub struct Clients {
     list: Vec<Client>,
     next: ClientId,
-    /// After the container's end: when the last client has to go.
-    last_call: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -78,7 +74,6 @@ impl Clients {
         let client = self.list.remove(at);
         if self.list.is_empty() {
             self.list = Vec::new();
-            self.last_call = None;
         }
         Some(client.close())
     }
@@ -118,8 +113,7 @@ impl Clients {
 
     /// When [`Clients::overdue`] will have something to say.
     pub fn deadline(&self) -> Option<Instant> {
-        let owed = self.list.iter().filter_map(|c| c.outbox.deadline()).min();
-        owed.into_iter().chain(self.last_call).min()
+        self.list.iter().filter_map(|c| c.outbox.deadline()).min()
     }
 
     /// Clients to be removed: gone, served to the end, or behind for too long.
@@ -128,7 +122,7 @@ impl Clients {
         for client in &self.list {
             if (client.deaf && !client.sends) || client.outbox.is_done() {
                 overdue.push(client.id);
-            } else if client.outbox.deadline().into_iter().chain(self.last_call).any(|at| now >= at) {
+            } else if client.outbox.deadline().is_some_and(|deadline| now >= deadline) {
                 let bytes = client.outbox.cost();
                 log::warn!("attached client {} does not read: dropped with {bytes} bytes unsent", client.id);
                 overdue.push(client.id);
@@ -138,7 +132,7 @@ impl Clients {
     }
 
     /// Notes that a client has sent something.
-    pub fn has_input(&mut self, id: ClientId) {
+    pub fn note_input(&mut self, id: ClientId) {
         if let Some(client) = self.list.iter_mut().find(|c| c.id == id) {
             client.has_input = client.sends;
         }
@@ -190,14 +184,10 @@ impl Clients {
     pub fn part(&mut self, now: Instant) -> Vec<OwnedFd> {
         let (done, behind) = std::mem::take(&mut self.list).into_iter().partition(|c| c.outbox.is_empty());
         self.list = behind;
-        if !self.list.is_empty() {
-            self.last_call = Some(now + PARTING_LIMIT);
-        }
         for client in &mut self.list {
             client.outbox.seal(now);
         }
-        let done: Vec<Client> = done;
-        done.into_iter().map(Client::close).collect()
+        Vec::into_iter(done).map(Client::close).collect()
     }
 
     /// Whether nobody is attached.

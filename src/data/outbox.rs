@@ -15,9 +15,12 @@ use crate::plan::Stream;
 pub const PAYLOAD_MAX: usize = 8192;
 /// Bytes a client may lag behind. At the bound no more output is read from the container until the
 /// client has caught up to half of it, or its grace time is over; then the client is dropped.
-pub const QUEUE_MAX: usize = 1 << 20;
-/// How long a client may take to catch up; after the container's end, how long it may take nothing.
+pub const QUEUE_MAX: usize = 4 << 20;
+/// How long a client may take to catch up while the container has to wait for it.
 pub const GRACE: Duration = Duration::from_secs(3);
+/// How long a client may take nothing of the rest after the container has ended, when nobody waits
+/// for it any more: somebody may be reading it page by page.
+pub const PARTING_GRACE: Duration = Duration::from_secs(60);
 /// What a packet costs beside its bytes, so that many tiny ones are bounded too.
 const PACKET_COST: usize = 48;
 
@@ -91,7 +94,8 @@ impl Outbox {
 
     /// When the grace time is over, while the client owes us something.
     pub fn deadline(&self) -> Option<Instant> {
-        self.owes_since.map(|since| since + GRACE)
+        let grace = if self.last { PARTING_GRACE } else { GRACE };
+        self.owes_since.map(|since| since + grace)
     }
 
     fn keep(&mut self, now: Instant, header: &[u8], payload: &[u8]) {

@@ -1,8 +1,8 @@
 //! Output: from the container's streams to the logs, then to the clients.
 //!
 //! One read of at most 64 KiB is passed on whole before the next one is made. While a journal or a
-//! client is behind, nothing is read: the container waits as it would for a slow terminal, and for
-//! no longer than the grace time of whoever is behind.
+//! client is behind, nothing is read: the container waits, as it would for a slow terminal. A
+//! journal or a client that takes nothing at all is waited for no longer than its grace time.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -32,7 +32,7 @@ const DRAIN_MIN: usize = 1 << 20;
 pub enum Turn {
     /// There may be more to read at once.
     More,
-    /// Nothing more now: an edge, or [`Pump::take_waiting`], will say when.
+    /// Nothing more now: an edge, or [`Pump::resume`], will say when.
     Dry,
     /// The stream has ended: this is to be closed.
     Ended(OwnedFd),
@@ -43,14 +43,32 @@ pub enum Turn {
 struct Tap {
     stream: Stream,
     fd: OwnedFd,
-    /// A terminal: it has no end, since it can be opened again, and a short read says nothing.
+    /// A terminal: it has no end, since it can be opened again.
     terminal: bool,
+    phase: Phase,
     /// There was something to read while the pump could not take it.
     waiting: bool,
-    /// Nobody writes any more, and no further edge will come.
-    hung_up: bool,
-    /// While draining: how many more bytes may be read. 0: done.
-    left: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The container lives.
+    Flowing,
+    /// It has ended: so many more bytes are read at most.
+    Draining(usize),
+    /// Nothing more is read.
+    Done,
+}
+
+/// The runtime's stderr: an error text, or the first output of the container.
+#[derive(Debug)]
+enum Held {
+    /// It is not known yet which of the two.
+    Undecided(Vec<u8>),
+    /// Output, which the logs or clients could not take at once.
+    Output(Vec<u8>),
+    /// Nothing is held back.
+    Nothing,
 }
 
 /// The streams, and all that their output goes to.
@@ -62,29 +80,29 @@ pub struct Pump {
     pub clients: Clients,
     taps: Vec<Tap>,
     buffer: Vec<u8>,
-    draining: bool,
-    /// The runtime's stderr while it is not known what it is.
-    held: Option<Vec<u8>>,
+    held: Held,
+    /// The beginning of the runtime's stderr, for the message to the caller.
     text: Vec<u8>,
+    draining: bool,
 }
 
 impl Pump {
-    /// A pump without streams. It holds stderr back until [`Pump::release`].
+    /// A pump without streams. It holds stderr back until [`Pump::release_stderr`].
     pub fn new(sinks: Sinks) -> Pump {
         Pump {
             sinks,
             clients: Clients::default(),
             taps: Vec::new(),
             buffer: Vec::new(),
-            draining: false,
-            held: Some(Vec::new()),
+            held: Held::Undecided(Vec::new()),
             text: Vec::new(),
+            draining: false,
         }
     }
 
     /// Adds a non-blocking stream.
     pub fn add(&mut self, stream: Stream, fd: OwnedFd, terminal: bool) {
-        self.taps.push(Tap { stream, fd, terminal, waiting: false, hung_up: false, left: None });
+        self.taps.push(Tap { stream, fd, terminal, phase: Phase::Flowing, waiting: false });
     }
 
     /// The descriptor of a stream that has not ended.
@@ -92,59 +110,43 @@ impl Pump {
         self.taps.iter().find(|tap| tap.stream == stream).map(|tap| tap.fd.as_fd())
     }
 
-    /// Reads once, and passes on what came. `hung_up`: nobody writes any more.
-    pub fn turn(&mut self, stream: Stream, hung_up: bool) -> Turn {
+    /// Reads once, and passes on what came.
+    pub fn turn(&mut self, stream: Stream) -> Turn {
         let Some(at) = self.taps.iter().position(|tap| tap.stream == stream) else { return Turn::Dry };
         // What is held back goes neither to logs nor to clients, so it waits for none of them.
-        let paused = self.paused() && !(stream == Stream::Stderr && self.holds());
+        let paused = self.paused() && !(stream == Stream::Stderr && self.undecided());
         let tap = &mut self.taps[at];
         tap.waiting = paused;
-        tap.hung_up |= hung_up;
-        if paused || tap.left == Some(0) {
+        if paused || tap.phase == Phase::Done {
             return Turn::Dry;
         }
-        self.buffer.clear();
-        self.buffer.reserve_exact(READ_MAX);
-        match read_into(&tap.fd, &mut self.buffer) {
-            Ok(0) if !tap.terminal => Turn::Ended(self.taps.remove(at).fd),
-            Ok(count) => {
-                // A pipe that gave less than was asked for is empty; a new edge tells of more
-                // (epoll(7), question 9). A terminal gives a line or a page at a time.
-                let dry = count == 0 || (count < READ_MAX && !tap.terminal && !tap.hung_up);
-                tap.left = tap.left.map(|left| if dry { 0 } else { left.saturating_sub(count) });
+        match tap.read(&mut self.buffer) {
+            Read::Bytes => {
                 self.pass_on(stream);
-                if dry { Turn::Dry } else { Turn::More }
+                Turn::More
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Turn::More,
-            Err(error) => {
-                // EIO: nobody has the terminal open just now (tty_ioctl(4) has the hang-up).
-                if error.kind() != io::ErrorKind::WouldBlock && error.raw_os_error() != Some(libc::EIO) {
-                    log::warn!("cannot read the container's {}: {}", stream.name(), reason(&error));
-                }
-                tap.left = tap.left.map(|_| 0);
-                Turn::Dry
-            }
+            Read::Empty => Turn::Dry,
+            Read::End => Turn::Ended(self.taps.remove(at).fd),
         }
     }
 
-    /// Whether stderr is still held back.
-    pub fn holds(&self) -> bool {
-        self.held.is_some()
+    /// Whether it is not known yet what the runtime's stderr is.
+    pub fn undecided(&self) -> bool {
+        matches!(self.held, Held::Undecided(_))
     }
 
     /// The launch has succeeded: what the runtime wrote to stderr is the container's output.
-    pub fn release(&mut self) {
+    pub fn release_stderr(&mut self) {
         self.text = Vec::new();
-        if let Some(held) = self.held.take()
-            && !held.is_empty()
-        {
-            self.deliver(Stream::Stderr, &held);
+        if let Held::Undecided(held) = std::mem::replace(&mut self.held, Held::Nothing) {
+            self.held = Held::Output(held);
+            self.deliver_held();
         }
     }
 
     /// The launch has failed: what the runtime wrote to stderr, at most 8191 bytes, is the reason.
     pub fn take_text(&mut self) -> Vec<u8> {
-        self.held = None;
+        self.held = Held::Nothing;
         std::mem::take(&mut self.text)
     }
 
@@ -153,47 +155,46 @@ impl Pump {
     pub fn begin_drain(&mut self) {
         self.draining = true;
         for tap in &mut self.taps {
-            tap.left = Some(DRAIN_MIN.max(readable_bytes(&tap.fd)));
+            tap.phase = Phase::Draining(DRAIN_MIN.max(readable_bytes(&tap.fd)));
         }
     }
 
     /// Whether draining is complete: streams read, logs written, clients served.
     pub fn drained(&self) -> bool {
-        self.taps.iter().all(|tap| tap.left == Some(0)) && !self.sinks.blocked() && self.clients.settled()
+        self.taps.iter().all(|tap| tap.phase == Phase::Done)
+            && matches!(self.held, Held::Nothing)
+            && !self.sinks.blocked()
+            && self.clients.settled()
     }
 
     /// Draining is over, complete or not: what is still there to be read goes to the logs without
     /// waiting for one of them. Each counts what it cannot take.
     pub fn end_drain(&mut self) {
+        if let Held::Output(held) = std::mem::replace(&mut self.held, Held::Nothing) {
+            self.deliver(Stream::Stderr, &held);
+        }
         for mut tap in std::mem::take(&mut self.taps) {
-            while tap.left.is_some_and(|left| left > 0) {
-                self.buffer.clear();
-                self.buffer.reserve_exact(READ_MAX);
-                let count = read_into(&tap.fd, &mut self.buffer).unwrap_or(0);
-                tap.left = tap.left.filter(|_| count > 0).map(|left| left.saturating_sub(count));
-                self.sinks.write(Timestamp::now(), tap.stream, &self.buffer);
+            while tap.phase != Phase::Done && tap.read(&mut self.buffer) == Read::Bytes {
+                self.pass_on(tap.stream);
             }
             self.taps.push(tap);
         }
         self.sinks.finish(Timestamp::now());
     }
 
-    /// Streams that had something to read while the pump could not take it, if it now can.
-    pub fn take_waiting(&mut self) -> Vec<Stream> {
+    /// What was held up, if it can now go on: output is delivered, and the streams that had
+    /// something to read are returned.
+    pub fn resume(&mut self) -> Vec<Stream> {
+        self.deliver_held();
         if self.paused() {
             return Vec::new();
         }
-        let waiting = self.taps.iter_mut().filter(|tap| tap.waiting);
-        waiting
-            .map(|tap| {
-                tap.waiting = false;
-                tap.stream
-            })
-            .collect()
+        let waiting = |tap: &mut Tap| std::mem::take(&mut tap.waiting).then_some(tap.stream);
+        self.taps.iter_mut().filter_map(waiting).collect()
     }
 
     /// Takes all streams out, to be closed.
-    pub fn close_all(&mut self) -> Vec<OwnedFd> {
+    pub fn close_streams(&mut self) -> Vec<OwnedFd> {
         std::mem::take(&mut self.taps).into_iter().map(|tap| tap.fd).collect()
     }
 
@@ -202,41 +203,89 @@ impl Pump {
         [self.sinks.deadline(), self.clients.deadline()].into_iter().flatten().min()
     }
 
-    /// A journal may hold up the last output for as long as draining lasts, but a client may not:
-    /// what is left then is bounded, so its queue may grow by that.
+    /// Held output goes first. A journal may hold up the last output for as long as draining lasts,
+    /// but a client may not: what is left then is bounded, so its queue may grow by that.
     fn paused(&self) -> bool {
+        matches!(self.held, Held::Output(_)) || self.receivers_are_behind()
+    }
+
+    fn receivers_are_behind(&self) -> bool {
         self.sinks.blocked() || (self.clients.full() && !self.draining)
     }
 
     fn pass_on(&mut self, stream: Stream) {
         let chunk = std::mem::take(&mut self.buffer);
-        match (stream, self.held.take()) {
-            (Stream::Stderr, Some(held)) => self.hold(held, &chunk),
-            (_, held) => {
-                self.held = held;
-                self.deliver(stream, &chunk);
+        match &mut self.held {
+            Held::Undecided(held) if stream == Stream::Stderr => {
+                let room = TEXT_MAX - self.text.len();
+                self.text.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                held.extend_from_slice(&chunk);
+                if held.len() > HELD_MAX {
+                    self.held = Held::Output(std::mem::take(held));
+                    self.deliver_held();
+                }
             }
+            Held::Undecided(_) | Held::Output(_) | Held::Nothing => self.deliver(stream, &chunk),
         }
         self.buffer = chunk;
     }
 
-    /// Holds a chunk of stderr back, while there is room; then everything is passed on as one chunk.
-    fn hold(&mut self, mut held: Vec<u8>, chunk: &[u8]) {
-        let room = TEXT_MAX - self.text.len();
-        self.text.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        held.extend_from_slice(chunk);
-        if held.len() <= HELD_MAX {
-            self.held = Some(held);
-        } else {
-            self.deliver(Stream::Stderr, &held);
+    fn deliver_held(&mut self) {
+        if self.receivers_are_behind() {
+            return;
+        }
+        match std::mem::replace(&mut self.held, Held::Nothing) {
+            Held::Output(held) => self.deliver(Stream::Stderr, &held),
+            other => self.held = other,
         }
     }
 
     /// The logs first, the clients second.
     fn deliver(&mut self, stream: Stream, chunk: &[u8]) {
+        if chunk.is_empty() {
+            return;
+        }
         self.sinks.write(Timestamp::now(), stream, chunk);
         if !self.clients.is_empty() {
             self.clients.offer(Instant::now(), stream, chunk);
         }
+    }
+}
+
+/// What one read gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    Bytes,
+    /// Nothing now.
+    Empty,
+    /// Nobody writes any more.
+    End,
+}
+
+impl Tap {
+    /// Reads once into the emptied buffer. A short read does not mean that the stream is empty: a
+    /// terminal gives a page at a time, a pipe with O_DIRECT a packet (pipe(2)).
+    fn read(&mut self, buffer: &mut Vec<u8>) -> Read {
+        buffer.clear();
+        buffer.reserve_exact(READ_MAX);
+        let read = loop {
+            match read_into(&self.fd, buffer) {
+                Ok(0) => break if self.terminal { Read::Empty } else { Read::End },
+                Ok(_) => break Read::Bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    // EIO: nobody has the terminal open just now (tty_ioctl(4) has the hang-up).
+                    if error.kind() != io::ErrorKind::WouldBlock && error.raw_os_error() != Some(libc::EIO) {
+                        log::warn!("cannot read the container's {}: {}", self.stream.name(), reason(&error));
+                    }
+                    break Read::Empty;
+                }
+            }
+        };
+        if let Phase::Draining(left) = self.phase {
+            let left = left.saturating_sub(buffer.len());
+            self.phase = if read == Read::Bytes && left > 0 { Phase::Draining(left) } else { Phase::Done };
+        }
+        read
     }
 }

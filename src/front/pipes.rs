@@ -25,6 +25,10 @@ pub(super) fn from_env(env: Env<'_>, attach: bool) -> Result<ReportPlan, Error> 
     let named = [(START, start_pipe), (SYNC, sync_pipe), (ATTACH, attach_pipe)];
     for (nth, &(name, fd)) in named.iter().enumerate() {
         let Some(fd) = fd else { continue };
+        // The supervisor lets go of its standard streams, and what is said there with them.
+        if fd < 3 {
+            return Err(fatal(format!("unable to use {name}: descriptor {fd} is a standard stream")));
+        }
         if !is_open(fd) {
             return Err(fatal(format!("unable to make {name} CLOEXEC Bad file descriptor")));
         }
@@ -82,6 +86,14 @@ mod tests {
         let missing = Err("--attach specified but _OCI_ATTACHPIPE was not".to_owned());
         assert_eq!(pipes(&[], true), missing);
         assert_eq!(pipes(&[("ATTACH", "")], true), missing);
+    }
+
+    #[test]
+    fn standard_streams_are_refused() {
+        for (name, fd) in [("START", "1"), ("SYNC", "0"), ("SYNC", "2")] {
+            let wanted = format!("unable to use _OCI_{name}PIPE: descriptor {fd} is a standard stream");
+            assert_eq!(pipes(&[(name, fd)], false), Err(wanted));
+        }
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Caller {
     }
 
     /// The descriptors that are still open, to be closed: the caller sees the end of its pipes.
-    pub fn release(&mut self) {
+    pub fn hang_up(&mut self) {
         self.sync = None;
         self.start = None;
         self.attach = None;

@@ -125,6 +125,12 @@ impl Sinks {
         }
     }
 
+    /// Closes the log. Nothing can be written or reopened any more.
+    pub fn close(&mut self) {
+        self.file = None;
+        self.journal = None;
+    }
+
     /// What became of this stream's bytes. What a sink still holds back, or keeps as an unfinished
     /// line, is in no count before [`Sinks::finish`].
     pub fn counts(&self, stream: Stream) -> Tally {

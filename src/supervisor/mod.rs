@@ -52,8 +52,8 @@ pub struct Supervisor {
     winsz: Option<Fifo>,
     notify: Option<Relay>,
     console: Option<Console>,
-    /// Whether the terminal has come; until then, why not.
-    terminal: Result<(), String>,
+    /// Whether the terminal that came can be used; `None`: none has come.
+    terminal: Option<Result<(), String>>,
     /// The size to give to the terminal when it comes.
     size: Option<Size>,
     init: Option<Init>,
@@ -233,7 +233,7 @@ impl Supervisor {
             winsz: ground.winsz,
             notify: ground.notify,
             console: ground.console,
-            terminal: Err("Runtime did not set up terminal".into()),
+            terminal: None,
             size: None,
             init: None,
             oom: None,

@@ -32,7 +32,7 @@ impl Supervisor {
             Effect::Settle => return Some(Event::Settled(self.settle())),
             Effect::Adopt(pid) => return Some(self.adopt(pid)),
             Effect::Launched(pid) => {
-                self.pump.release();
+                self.pump.release_stderr();
                 self.caller.launched(pid);
                 memory::trim();
             }
@@ -47,7 +47,7 @@ impl Supervisor {
                 self.record(exit);
                 return Some(Event::Recorded);
             }
-            Effect::Release => self.release(),
+            Effect::LetGo => self.let_go(),
             Effect::RunExitCommand => return Some(Event::CommandSpawned(self.spawn_exit_command())),
             Effect::Finish(status) => self.finish(status),
         }
@@ -84,8 +84,8 @@ impl Supervisor {
     fn settle(&mut self) -> Settled {
         self.on_console();
         self.console = None;
-        while self.pump.holds() {
-            match self.pump.turn(Stream::Stderr, false) {
+        while self.pump.undecided() {
+            match self.pump.turn(Stream::Stderr) {
                 Turn::More => {}
                 Turn::Dry => break,
                 Turn::Ended(fd) => {
@@ -94,7 +94,11 @@ impl Supervisor {
                 }
             }
         }
-        Settled { pid: launch::read_pid(&self.plan.runtime.pid_file), console: self.terminal.clone() }
+        let nobody = || Err("Runtime did not set up terminal".to_owned());
+        Settled {
+            pid: launch::read_pid(&self.plan.runtime.pid_file),
+            console: self.terminal.clone().unwrap_or_else(nobody),
+        }
     }
 
     /// Takes hold of the container's process, which may be a zombie, or no child of ours.
@@ -224,15 +228,26 @@ impl Supervisor {
         }
     }
 
-    /// The container's descriptors are closed too: a terminal's processes get their hang-up.
-    fn release(&mut self) {
-        self.caller.release();
-        for fd in self.pump.close_all() {
+    /// Everything but lagging clients is closed: a terminal's processes get their hang-up, callers the
+    /// end of their pipes, and the exit command may unmount what the log is on.
+    fn let_go(&mut self) {
+        self.caller.hang_up();
+        for fd in self.pump.close_streams().into_iter().chain(self.input.close()) {
             self.close(fd);
         }
-        if let Some(fd) = self.input.close() {
-            self.close(fd);
+        for fifo in [self.ctl.take(), self.winsz.take()].into_iter().flatten() {
+            self.reactor.forget(&fifo);
         }
+        if let Some(relay) = self.notify.take() {
+            self.reactor.forget(&relay);
+        }
+        if let Some(watch) = self.oom.take() {
+            self.reactor.forget(&watch);
+        }
+        if let Some(journal) = self.pump.sinks.journal_fd() {
+            self.reactor.forget(journal);
+        }
+        self.pump.sinks.close();
         if let Err(error) = process::set_subreaper(false) {
             log::warn!("cannot stop being a subreaper: {}", reason(&error));
         }

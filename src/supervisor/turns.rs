@@ -1,5 +1,6 @@
 //! What a ready descriptor leads to.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,8 @@ const INPUT_BUDGET: usize = 16;
 /// Clients that are accepted in one turn: all that can have been waiting when it began.
 const ACCEPT_BUDGET: usize = attach::BACKLOG as usize + 1;
 /// How often, and how long apart, a process that is not our child is asked how it ended: its parent
-/// must reap it first.
-const ASK_TIMES: u32 = 10;
+/// must reap it first. A second in all; then its status is unknown.
+const ASK_TIMES: u32 = 200;
 const ASK_PAUSE: Duration = Duration::from_millis(5);
 
 impl Supervisor {
@@ -34,8 +35,8 @@ impl Supervisor {
             Source::Signals => self.on_signals(),
             Source::Start => self.on_start(),
             Source::Console => self.on_console(),
-            Source::Stdout => self.on_output(Stream::Stdout, ready),
-            Source::Stderr => self.on_output(Stream::Stderr, ready),
+            Source::Stdout => self.on_output(Stream::Stdout),
+            Source::Stderr => self.on_output(Stream::Stderr),
             Source::Stdin => self.move_input(),
             Source::Attach => self.on_attach(),
             Source::Ctl => self.on_fifo(Source::Ctl),
@@ -57,7 +58,7 @@ impl Supervisor {
         for id in self.pump.clients.overdue(now) {
             self.drop_client(id);
         }
-        for stream in self.pump.take_waiting() {
+        for stream in self.pump.resume() {
             self.reactor.again(Ready::to_read(output(stream).id()));
         }
         if self.init.as_ref().and_then(|init| init.ask_again).is_some_and(|at| now >= at) {
@@ -74,12 +75,13 @@ impl Supervisor {
 
     fn on_signals(&mut self) {
         let pending: Vec<i32> = self.signals.pending().collect();
+        // First, so that no signal goes to a process that has ended, and gets lost with it.
+        self.reap();
         for signal in pending {
             if RELAYED.contains(&signal) {
                 self.happen(Event::Signalled(signal));
             }
         }
-        self.reap();
     }
 
     /// Reaps all children that have ended. The only place that does.
@@ -100,12 +102,12 @@ impl Supervisor {
         }
     }
 
-    fn on_output(&mut self, stream: Stream, ready: Ready) {
+    fn on_output(&mut self, stream: Stream) {
         // A client whose connect(2) returned before the container wrote must hear it, whatever the
         // order in which epoll reports the two.
         self.on_attach();
-        match self.pump.turn(stream, ready.hung_up) {
-            Turn::More => self.reactor.again(ready),
+        match self.pump.turn(stream) {
+            Turn::More => self.reactor.again(Ready::to_read(output(stream).id())),
             Turn::Dry => {}
             Turn::Ended(fd) => self.close(fd),
         }
@@ -126,11 +128,14 @@ impl Supervisor {
                     }
                 }
                 Ok(Came::Terminal(master)) => {
-                    self.terminal = self.connect_terminal(master);
+                    self.terminal = Some(
+                        self.connect_terminal(master)
+                            .map_err(|error| format!("Failed to set up the terminal: {}", reason(&error))),
+                    );
                     break;
                 }
                 Err(text) => {
-                    self.terminal = Err(format!("Runtime did not set up terminal: {text}"));
+                    self.terminal = Some(Err(format!("Runtime did not set up terminal: {text}")));
                     break;
                 }
             }
@@ -138,23 +143,21 @@ impl Supervisor {
         self.console = None;
     }
 
-    fn connect_terminal(&mut self, master: OwnedFd) -> Result<(), String> {
-        let connected = (|| {
-            fds::set_nonblocking(&master)?;
-            let input = master.try_clone()?;
-            self.reactor.watch(&master, Source::Stdout.id(), Watch::Reads)?;
-            if let Err(error) = pty::set_onlcr(&master) {
-                log::warn!("cannot set ONLCR on the terminal: {}", reason(&error));
-            }
-            self.pump.add(Stream::Stdout, master, true);
-            self.input.connect(input);
-            self.watch_stdin()
-        })();
+    fn connect_terminal(&mut self, master: OwnedFd) -> io::Result<()> {
+        fds::set_nonblocking(&master)?;
+        if let Err(error) = pty::set_onlcr(&master) {
+            log::warn!("cannot set ONLCR on the terminal: {}", reason(&error));
+        }
+        let input = master.try_clone()?;
+        self.reactor.watch(&master, Source::Stdout.id(), Watch::Reads)?;
+        self.pump.add(Stream::Stdout, master, true);
+        self.input.connect(input);
+        self.watch_stdin()?;
         if let Some(size) = self.size {
             self.resize(size);
         }
         self.move_input();
-        connected.map_err(|e: std::io::Error| format!("Failed to set up the terminal: {}", reason(&e)))
+        Ok(())
     }
 
     /// Moves input from the clients to the container.
@@ -202,7 +205,7 @@ impl Supervisor {
             self.pump.clients.flush(id, Instant::now());
         }
         if ready.readable {
-            self.pump.clients.has_input(id);
+            self.pump.clients.note_input(id);
             self.move_input();
         }
         if ready.hung_up {

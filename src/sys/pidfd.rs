@@ -55,14 +55,18 @@ impl PidFd {
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// How the process ended, once somebody has reaped it (Linux 6.15). `None`: not reaped yet, or
-    /// the kernel does not tell.
+    /// How the process, which has ended, did so. `None`: ask again, nobody has reaped it yet.
+    /// Kernels before 6.15 never tell, so there it is unknown.
     pub fn exit(&self) -> Option<Exit> {
         let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
         // SAFETY: the request number says that the kernel reads and writes 64 bytes at the pointer,
         // which is the size of the struct.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), PIDFD_GET_INFO as _, &raw mut info) };
-        (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then(|| exit_from_wait_status(info.exit_code))
+        match result {
+            0 if info.mask & PIDFD_INFO_EXIT != 0 => Some(exit_from_wait_status(info.exit_code)),
+            0 => None,
+            _ => Some(Exit::Unknown),
+        }
     }
 }
 

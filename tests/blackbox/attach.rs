@@ -119,10 +119,27 @@ fn a_client_that_never_reads_is_enough_alone() {
     let pattern = Pattern { seed: 9, bytes: 4 * MIB, line: 100 };
     place.script(&Script::of([Step::AwaitStart, Step::Generate(To::Stdout, pattern), Step::Exit(7)]));
     let mut running = Launch::create(&place).arg("-i").start().created();
-    let _silent = running.attach();
+    let silent = running.attach();
     place.start_container();
-    assert_eq!(running.status(), 7);
+    wait_until("the end is recorded", || place.exit_file().as_deref() == Some("7"));
     assert_eq!(Sum::of(&joined(&place.log_records(), "stdout")), Sum::of(&pattern.bytes()));
+    drop(silent);
+    assert_eq!(running.status(), 7);
+}
+
+#[test]
+fn whoever_comes_back_to_reading_finds_the_rest() {
+    let place = place();
+    let pattern = Pattern { seed: 10, bytes: 2 * MIB, line: 100 };
+    place.script(&Script::of([Step::AwaitStart, Step::Generate(To::Stdout, pattern), Step::Exit(7)]));
+    let mut running = Launch::create(&place).start().created();
+    let late = running.attach();
+    place.start_container();
+    wait_until("the end is recorded", || place.exit_file().as_deref() == Some("7"));
+    let heard = late.read_to_end();
+    assert_eq!(Sum::of(&heard.stdout), Sum::of(&pattern.bytes()));
+    assert_eq!(heard.ending, Ending::Eof);
+    assert_eq!(running.status(), 7);
 }
 
 #[test]

@@ -55,8 +55,8 @@ fn podman_creates_a_container() {
 /// Podman 4.3 `podman exec`: a gated exec, told so by three pipes.
 #[test]
 fn podman_runs_a_process() {
-    let null = std::fs::File::open("/dev/null").expect("/dev/null");
-    let (sync, attach) = (null.as_raw_fd(), 2);
+    let files = [(); 3].map(|()| std::fs::File::open("/dev/null").expect("/dev/null"));
+    let [sync, start, attach] = files.each_ref().map(|file| file.as_raw_fd());
     let line = format!(
         "--api-version 1 -c 0123456789abc -u session -r {RUNTIME} -b /tmp -p /tmp/exec_pid -n web \
          --exit-dir /tmp/exit --full-attach -s -l none --log-level debug -i -e --exec-attach \
@@ -65,7 +65,7 @@ fn podman_runs_a_process() {
     );
     let env = [
         ("_OCI_SYNCPIPE", sync.to_string()),
-        ("_OCI_STARTPIPE", "1".to_owned()),
+        ("_OCI_STARTPIPE", start.to_string()),
         ("_OCI_ATTACHPIPE", attach.to_string()),
     ];
     let wanted = Plan {
@@ -82,7 +82,7 @@ fn podman_runs_a_process() {
         report: ReportPlan {
             form: ReportForm::Data,
             sync_pipe: Some(sync),
-            start_pipe: Some(1),
+            start_pipe: Some(start),
             attach_pipe: Some(attach),
         },
         exit_command: Some(ExitCommand {
