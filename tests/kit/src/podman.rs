@@ -192,6 +192,8 @@ impl Podman {
     fn complete(&self, mut command: Command, args: &[&str]) -> Command {
         let user = self.user().to_string();
         command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "--", "env"]);
+        // A supervisor inherits the directory: nothing that it leaves there may stay on the machine.
+        command.arg(format!("--chdir={}", self.path("home").display()));
         if self.rootless {
             command.arg(format!("XDG_RUNTIME_DIR=/run/user/{USER}"));
         }
