@@ -33,7 +33,8 @@ demo:
 
 bench: build
 	tests/setup
-	CONWARD_BIN=$(BIN) cargo run --release --package conward-bench
+	RUSTFLAGS='$(STATIC)' cargo build --release --target $(HOST) --package conward-bench
+	$(TARGET)/$(HOST)/release/conward-bench --ours $(BIN)
 
 lint:
 	cargo fmt --all --check
