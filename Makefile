@@ -17,6 +17,7 @@ all: build
 # One file, no library and no interpreter: the supervisor starts in any container host's image, and
 # its pages are shared by all that run.
 build:
+	CONWARD_COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) \
 	RUSTFLAGS='$(STATIC)' cargo build --release --target $(HOST) --package conward --bin conward
 	@test -x $(BIN)
 

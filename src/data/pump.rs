@@ -27,11 +27,11 @@ const TEXT_MAX: usize = 8191;
 /// there at that moment. A pipe holds no more, unless its owner made it larger.
 const DRAIN_MIN: usize = 1 << 20;
 
-/// What came of a turn.
+/// What came of a read.
 #[derive(Debug)]
 pub enum Turn {
-    /// There may be more to read at once.
-    More,
+    /// A chunk, which is to be given to [`Pump::pass_on`]; there may be more to read at once.
+    Chunk,
     /// Nothing more now: an edge, or [`Pump::resume`], will say when.
     Dry,
     /// The stream has ended: this is to be closed.
@@ -110,8 +110,8 @@ impl Pump {
         self.taps.iter().find(|tap| tap.stream == stream).map(|tap| tap.fd.as_fd())
     }
 
-    /// Reads once, and passes on what came.
-    pub fn turn(&mut self, stream: Stream) -> Turn {
+    /// Reads once.
+    pub fn read(&mut self, stream: Stream) -> Turn {
         let Some(at) = self.taps.iter().position(|tap| tap.stream == stream) else { return Turn::Dry };
         // What is held back goes neither to logs nor to clients, so it waits for none of them.
         let paused = self.paused() && !(stream == Stream::Stderr && self.undecided());
@@ -121,13 +121,28 @@ impl Pump {
             return Turn::Dry;
         }
         match tap.read(&mut self.buffer) {
-            Read::Bytes => {
-                self.pass_on(stream);
-                Turn::More
-            }
+            Read::Bytes => Turn::Chunk,
             Read::Empty => Turn::Dry,
             Read::End => Turn::Ended(self.taps.remove(at).fd),
         }
+    }
+
+    /// Passes on what the last read gave.
+    pub fn pass_on(&mut self, stream: Stream) {
+        let chunk = std::mem::take(&mut self.buffer);
+        match &mut self.held {
+            Held::Undecided(held) if stream == Stream::Stderr => {
+                let room = TEXT_MAX - self.text.len();
+                self.text.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                held.extend_from_slice(&chunk);
+                if held.len() > HELD_MAX {
+                    self.held = Held::Output(std::mem::take(held));
+                    self.deliver_held();
+                }
+            }
+            Held::Undecided(_) | Held::Output(_) | Held::Nothing => self.deliver(stream, &chunk),
+        }
+        self.buffer = chunk;
     }
 
     /// Whether it is not known yet what the runtime's stderr is.
@@ -211,23 +226,6 @@ impl Pump {
 
     fn receivers_are_behind(&self) -> bool {
         self.sinks.blocked() || (self.clients.full() && !self.draining)
-    }
-
-    fn pass_on(&mut self, stream: Stream) {
-        let chunk = std::mem::take(&mut self.buffer);
-        match &mut self.held {
-            Held::Undecided(held) if stream == Stream::Stderr => {
-                let room = TEXT_MAX - self.text.len();
-                self.text.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                held.extend_from_slice(&chunk);
-                if held.len() > HELD_MAX {
-                    self.held = Held::Output(std::mem::take(held));
-                    self.deliver_held();
-                }
-            }
-            Held::Undecided(_) | Held::Output(_) | Held::Nothing => self.deliver(stream, &chunk),
-        }
-        self.buffer = chunk;
     }
 
     fn deliver_held(&mut self) {

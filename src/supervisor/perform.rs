@@ -85,8 +85,8 @@ impl Supervisor {
         self.on_console();
         self.console = None;
         while self.pump.undecided() {
-            match self.pump.turn(Stream::Stderr) {
-                Turn::More => {}
+            match self.pump.read(Stream::Stderr) {
+                Turn::Chunk => self.pump.pass_on(Stream::Stderr),
                 Turn::Dry => break,
                 Turn::Ended(fd) => {
                     self.close(fd);

@@ -19,6 +19,8 @@ use crate::sys::pty;
 use crate::sys::signals::RELAYED;
 use crate::sys::{fds, process};
 
+/// Reads of one output stream in one turn.
+const READ_BUDGET: usize = 4;
 /// Packets of input that are moved in one turn.
 const INPUT_BUDGET: usize = 16;
 /// Clients that are accepted in one turn: all that can have been waiting when it began.
@@ -103,14 +105,19 @@ impl Supervisor {
     }
 
     fn on_output(&mut self, stream: Stream) {
-        // A client whose connect(2) returned before the container wrote must hear it, whatever the
-        // order in which epoll reports the two.
-        self.on_attach();
-        match self.pump.turn(stream) {
-            Turn::More => self.reactor.again(Ready::to_read(output(stream).id())),
-            Turn::Dry => {}
-            Turn::Ended(fd) => self.close(fd),
+        for _ in 0..READ_BUDGET {
+            match self.pump.read(stream) {
+                Turn::Chunk => {
+                    // A client whose connect(2) returned before the container wrote must hear it,
+                    // whatever the order in which epoll reports the two.
+                    self.on_attach();
+                    self.pump.pass_on(stream);
+                }
+                Turn::Dry => return,
+                Turn::Ended(fd) => return self.close(fd),
+            }
         }
+        self.reactor.again(Ready::to_read(output(stream).id()));
     }
 
     /// Takes in what the runtime sends over the console socket.
