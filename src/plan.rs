@@ -150,13 +150,15 @@ pub struct JournalLog {
 }
 
 /// Where clients find the container.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
     /// Directory in which `<uuid>` links to the bundle. `None`: no link (`--full-attach`).
     pub socket_dir: Option<String>,
     /// The host's notify socket, to which the container's readiness is relayed: a path, or
     /// `@name` for an abstract one.
     pub notify: Option<String>,
+    /// Directory of the console socket: `$TMPDIR`, else `/tmp`.
+    pub console_dir: PathBuf,
 }
 
 /// Files that record the container's end.

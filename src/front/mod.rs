@@ -111,6 +111,7 @@ pub fn plan(words: Words, env: Env<'_>) -> Result<Plan, Error> {
         endpoints: Endpoints {
             socket_dir: words.socket_dir_path.filter(|_| linked),
             notify: given(words.sdnotify_socket),
+            console_dir: env("TMPDIR").filter(|dir| !dir.is_empty()).unwrap_or("/tmp".into()).into(),
         },
         records: Records {
             persist_dir: given(words.persist_dir).map(PathBuf::from),

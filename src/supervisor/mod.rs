@@ -3,6 +3,7 @@
 //! [`run`] is the launch from top to bottom. After it, `turns` says what each ready descriptor
 //! leads to, and `perform` what each effect of the lifecycle is done with.
 
+mod ground;
 mod perform;
 mod source;
 mod turns;
@@ -11,27 +12,26 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::core::{Core, Effect, Event};
 use crate::data::{Input, Pump};
 use crate::error::Error;
-use crate::launch::{self, Standing, Streams};
+use crate::launch::{self, Standing};
 use crate::pid::Pid;
 use crate::plan::{Plan, Stdio, Stream, Verb};
 use crate::reactor::{Reactor, Ready, Watch};
 use crate::serve::attach::Attach;
 use crate::serve::caller::Caller;
 use crate::serve::console::Console;
-use crate::serve::fifos::{self, Fifo, Size};
-use crate::serve::notify::Relay;
+use crate::serve::fifos::Size;
 use crate::serve::oom::OomWatch;
 use crate::sink::Sinks;
 use crate::sys::fds::Inherited;
 use crate::sys::pidfd::PidFd;
 use crate::sys::process;
 use crate::sys::signals::{self, Signals};
+use ground::{Endpoints, Ground, Lent};
 use source::Source;
 
 /// What a supervisor owns.
@@ -47,11 +47,7 @@ pub struct Supervisor {
     /// The runtime's side of the container's streams, until it is started.
     theirs: [Option<OwnedFd>; 3],
     null: File,
-    attach: Option<Attach>,
-    ctl: Option<Fifo>,
-    winsz: Option<Fifo>,
-    notify: Option<Relay>,
-    console: Option<Console>,
+    endpoints: Endpoints,
     /// Whether the terminal that came can be used; `None`: none has come.
     terminal: Option<Result<(), String>>,
     /// The size to give to the terminal when it comes.
@@ -83,12 +79,11 @@ struct Init {
 /// Whatever goes wrong before the supervisor is in place; it is to be printed. Later trouble is
 /// reported to the caller through its sync pipe, and ends with a status, not with an error.
 pub fn run(plan: Plan) -> Result<u8, Error> {
-    let report = plan.report;
-    let lent: Vec<_> =
-        [report.sync_pipe, report.start_pipe, report.attach_pipe].into_iter().flatten().collect();
+    let pipes = [plan.report.sync_pipe, plan.report.start_pipe, plan.report.attach_pipe];
+    let pipes: Vec<_> = pipes.into_iter().flatten().collect();
     let inherited =
-        Inherited::adopt(&lent).map_err(|e| Error::io("Failed to list the open descriptors", e))?;
-    let mut caller = Caller::adopt(&report)?;
+        Inherited::adopt(&pipes).map_err(|e| Error::io("Failed to list the open descriptors", e))?;
+    let caller = Caller::adopt(&plan.report)?;
     let null = File::options().read(true).write(true).open("/dev/null");
     let null = null.map_err(|e| Error::io("Failed to open /dev/null", e))?;
 
@@ -96,37 +91,31 @@ pub fn run(plan: Plan) -> Result<u8, Error> {
     let sinks = Sinks::open(&plan.logs, &plan.identity)?;
     let oom_score = process::protect_from_oom();
     signals::prepare().map_err(|e| Error::io("Failed to set up signals", e))?;
+    let mut lent = Lent { caller, inherited, sinks, oom_score, null };
 
     // Before the caller's word nothing is forked: it may first move this process to a cgroup.
-    caller.await_start(matches!(plan.verb, Verb::Exec { gated: true, .. }))?;
+    lent.caller.await_start(matches!(plan.verb, Verb::Exec { gated: true, .. }))?;
 
     match launch::detach(&plan.detach)? {
         Standing::Launcher => Ok(0),
-        Standing::Supervisor => Ok(supervise(plan, caller, inherited, sinks, oom_score, null)),
+        Standing::Supervisor => Ok(supervise(plan, lent)),
     }
 }
 
-/// The supervisor proper. From here on nobody sees an `Err` or stderr: trouble goes to the sync pipe.
-fn supervise(
-    plan: Plan,
-    mut caller: Caller,
-    inherited: Inherited,
-    sinks: Sinks,
-    oom_score: Option<String>,
-    null: File,
-) -> u8 {
-    let prepared = prepare(&plan, &null);
-    let assembled = prepared.and_then(|()| Ground::make(&plan));
+/// The supervisor proper. From here on nobody sees an `Err`: trouble goes to the sync pipe.
+fn supervise(plan: Plan, mut lent: Lent) -> u8 {
+    let assembled = prepare(&plan, &lent.null).and_then(|()| Ground::make(&plan));
     match assembled {
-        Ok(ground) => Supervisor::new(plan, caller, inherited, sinks, oom_score, null, ground).watch(),
+        Ok(ground) => Supervisor::new(plan, lent, ground).watch(),
         Err(error) => {
             log::error!("{}", error.text());
-            caller.failed(error.text().as_bytes());
+            lent.caller.failed(error.text().as_bytes());
             1
         }
     }
 }
 
+/// Lets go of the caller's terminal, and becomes the one to whom orphans go.
 fn prepare(plan: &Plan, null: &File) -> Result<(), Error> {
     if plan.stdio != Stdio::Passthrough {
         launch::release_stdio(null)?;
@@ -134,79 +123,9 @@ fn prepare(plan: &Plan, null: &File) -> Result<(), Error> {
     process::set_subreaper(true).map_err(|e| Error::io("Failed to become a subreaper", e))
 }
 
-/// What a supervisor stands on: all that may fail before the runtime is started.
-struct Ground {
-    reactor: Reactor,
-    signals: Signals,
-    streams: Streams,
-    attach: Option<Attach>,
-    ctl: Option<Fifo>,
-    winsz: Option<Fifo>,
-    notify: Option<Relay>,
-    console: Option<Console>,
-}
-
-impl Ground {
-    /// Makes everything, or nothing: what was made before an error is removed again.
-    fn make(plan: &Plan) -> Result<Ground, Error> {
-        let mut ground = Ground {
-            reactor: Reactor::new().map_err(|e| Error::io("Failed to make an epoll instance", e))?,
-            signals: Signals::open().map_err(|e| Error::io("Failed to catch signals", e))?,
-            streams: Streams::open(plan.stdio)?,
-            attach: None,
-            ctl: None,
-            winsz: None,
-            notify: None,
-            console: None,
-        };
-        match ground.make_endpoints(plan) {
-            Ok(()) => Ok(ground),
-            Err(error) => {
-                remove_endpoints(ground.attach.as_ref(), ground.ctl.as_ref(), ground.winsz.as_ref());
-                Err(error)
-            }
-        }
-    }
-
-    fn make_endpoints(&mut self, plan: &Plan) -> Result<(), Error> {
-        let bundle = plan.runtime.bundle.as_deref().map(Path::new);
-        if let (Some(bundle), Some(host)) = (bundle, &plan.endpoints.notify) {
-            self.notify = Some(Relay::bind(bundle, host.as_ref())?);
-        }
-        if matches!(plan.stdio, Stdio::Terminal { .. }) {
-            let dir = std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty());
-            self.console = Some(Console::open(&dir.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from))?);
-        }
-        let (Some(bundle), false) = (bundle, plan.stdio == Stdio::Passthrough) else { return Ok(()) };
-        let names = plan.endpoints.socket_dir.as_deref().zip(plan.identity.uuid.as_deref());
-        self.attach = Some(Attach::open(bundle, names.map(|(dir, uuid)| Path::new(dir).join(uuid)))?);
-        self.ctl = Some(Fifo::create(&bundle.join("ctl"), fifos::ctl)?);
-        self.winsz = Some(Fifo::create(&bundle.join("winsz"), fifos::winsz)?);
-        Ok(())
-    }
-}
-
-fn remove_endpoints(attach: Option<&Attach>, ctl: Option<&Fifo>, winsz: Option<&Fifo>) {
-    if let Some(attach) = attach {
-        attach.unlink_socket();
-        attach.unlink_link();
-    }
-    for fifo in [ctl, winsz].into_iter().flatten() {
-        crate::serve::attach::remove(fifo.path());
-    }
-}
-
 impl Supervisor {
-    fn new(
-        plan: Plan,
-        caller: Caller,
-        inherited: Inherited,
-        sinks: Sinks,
-        oom_score: Option<String>,
-        null: File,
-        ground: Ground,
-    ) -> Supervisor {
-        let mut pump = Pump::new(sinks);
+    fn new(plan: Plan, lent: Lent, ground: Ground) -> Supervisor {
+        let mut pump = Pump::new(lent.sinks);
         if let Some(fd) = ground.streams.stdout {
             pump.add(Stream::Stdout, fd, false);
         }
@@ -222,22 +141,18 @@ impl Supervisor {
             core: Core::new(&plan),
             reactor: ground.reactor,
             signals: ground.signals,
-            caller,
-            inherited,
+            caller: lent.caller,
+            inherited: lent.inherited,
             pump,
             input,
             theirs: ground.streams.theirs,
-            null,
-            attach: ground.attach,
-            ctl: ground.ctl,
-            winsz: ground.winsz,
-            notify: ground.notify,
-            console: ground.console,
+            null: lent.null,
+            endpoints: ground.endpoints,
             terminal: None,
             size: None,
             init: None,
             oom: None,
-            oom_score,
+            oom_score: lent.oom_score,
             draining: false,
             finished: None,
             plan,
@@ -249,7 +164,7 @@ impl Supervisor {
         if let Err(error) = self.watch_all() {
             let text = format!("Failed to watch a descriptor: {error}");
             self.caller.failed(text.as_bytes());
-            remove_endpoints(self.attach.as_ref(), self.ctl.as_ref(), self.winsz.as_ref());
+            self.endpoints.remove();
             return 1;
         }
         self.caller.attach_is_ready();
@@ -266,11 +181,12 @@ impl Supervisor {
         reads(Some(self.signals.as_fd()), Source::Signals)?;
         reads(self.pump.fd(Stream::Stdout), Source::Stdout)?;
         reads(self.pump.fd(Stream::Stderr), Source::Stderr)?;
-        reads(self.attach.as_ref().and_then(Attach::fd), Source::Attach)?;
-        reads(self.ctl.as_ref().map(AsFd::as_fd), Source::Ctl)?;
-        reads(self.winsz.as_ref().map(AsFd::as_fd), Source::Winsz)?;
-        reads(self.notify.as_ref().map(AsFd::as_fd), Source::Notify)?;
-        reads(self.console.as_ref().and_then(Console::fd), Source::Console)?;
+        let endpoints = &self.endpoints;
+        reads(endpoints.attach.as_ref().and_then(Attach::fd), Source::Attach)?;
+        reads(endpoints.ctl.as_ref().map(AsFd::as_fd), Source::Ctl)?;
+        reads(endpoints.winsz.as_ref().map(AsFd::as_fd), Source::Winsz)?;
+        reads(endpoints.notify.as_ref().map(AsFd::as_fd), Source::Notify)?;
+        reads(endpoints.console.as_ref().and_then(Console::fd), Source::Console)?;
         self.watch_stdin()?;
         let journal = self.pump.sinks.journal_fd();
         journal.map_or(Ok(()), |fd| self.reactor.watch(fd, Source::Journal.id(), Watch::Writes))

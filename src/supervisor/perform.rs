@@ -7,7 +7,7 @@ use std::time::Instant;
 use conward_protocol::Exit;
 
 use super::turns::output;
-use super::{Init, Source, Supervisor, remove_endpoints};
+use super::{Init, Source, Supervisor};
 use crate::core::{Effect, Event, Failure, Settled};
 use crate::data::Turn;
 use crate::error::reason;
@@ -64,7 +64,7 @@ impl Supervisor {
         let own = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         let spawned = Spawn {
             program: &self.plan.runtime.program,
-            argv: &launch::argv(&self.plan, self.console.as_ref().map(Console::argument)),
+            argv: &launch::argv(&self.plan, self.endpoints.console.as_ref().map(Console::argument)),
             stdio: launch::ends(self.plan.stdio, &self.theirs, &self.null, own),
             die_with_supervisor: true,
             oom_score_adj: self.oom_score.as_deref(),
@@ -83,7 +83,7 @@ impl Supervisor {
     /// The runtime has ended, so whatever it had to say is there by now.
     fn settle(&mut self) -> Settled {
         self.on_console();
-        self.console = None;
+        self.endpoints.console = None;
         while self.pump.undecided() {
             match self.pump.read(Stream::Stderr) {
                 Turn::Chunk => self.pump.pass_on(Stream::Stderr),
@@ -133,10 +133,10 @@ impl Supervisor {
         let stderr = self.pump.take_text();
         let text = launch::failure_text(failure, &self.plan.runtime.program, stderr);
         self.caller.failed(&text);
-        self.console = None;
+        self.endpoints.console = None;
         self.inherited.close();
         self.close_clients();
-        remove_endpoints(self.attach.as_ref(), self.ctl.as_ref(), self.winsz.as_ref());
+        self.endpoints.remove();
     }
 
     /// What logging has cost, if it has cost anything.
@@ -203,7 +203,7 @@ impl Supervisor {
         if matches!(self.plan.verb, Verb::Exec { .. }) {
             self.caller.ended(exit);
         }
-        if let Some(attach) = &self.attach {
+        if let Some(attach) = &self.endpoints.attach {
             attach.unlink_socket();
         }
     }
@@ -220,7 +220,7 @@ impl Supervisor {
     }
 
     fn close_clients(&mut self) {
-        if let Some(listener) = self.attach.as_mut().and_then(Attach::close) {
+        if let Some(listener) = self.endpoints.attach.as_mut().and_then(Attach::close) {
             self.close(listener);
         }
         for fd in self.pump.clients.part(Instant::now()) {
@@ -235,10 +235,10 @@ impl Supervisor {
         for fd in self.pump.close_streams().into_iter().chain(self.input.close()) {
             self.close(fd);
         }
-        for fifo in [self.ctl.take(), self.winsz.take()].into_iter().flatten() {
+        for fifo in [self.endpoints.ctl.take(), self.endpoints.winsz.take()].into_iter().flatten() {
             self.reactor.forget(&fifo);
         }
-        if let Some(relay) = self.notify.take() {
+        if let Some(relay) = self.endpoints.notify.take() {
             self.reactor.forget(&relay);
         }
         if let Some(watch) = self.oom.take() {
@@ -276,7 +276,7 @@ impl Supervisor {
     }
 
     fn finish(&mut self, status: u8) {
-        if let Some(attach) = &self.attach {
+        if let Some(attach) = &self.endpoints.attach {
             attach.unlink_link();
         }
         self.finished = Some(status);

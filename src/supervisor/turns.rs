@@ -122,7 +122,7 @@ impl Supervisor {
 
     /// Takes in what the runtime sends over the console socket.
     pub(super) fn on_console(&mut self) {
-        let Some(console) = &mut self.console else { return };
+        let Some(console) = &mut self.endpoints.console else { return };
         loop {
             match console.turn() {
                 Ok(Came::Nothing) => return,
@@ -147,7 +147,7 @@ impl Supervisor {
                 }
             }
         }
-        self.console = None;
+        self.endpoints.console = None;
     }
 
     fn connect_terminal(&mut self, master: OwnedFd) -> io::Result<()> {
@@ -183,7 +183,7 @@ impl Supervisor {
 
     fn on_attach(&mut self) {
         for _ in 0..ACCEPT_BUDGET {
-            let Some(attach) = &self.attach else { return };
+            let Some(attach) = &self.endpoints.attach else { return };
             match attach.accept() {
                 Ok(None) => return,
                 Ok(Some(fd)) => self.add_client(fd),
@@ -229,7 +229,7 @@ impl Supervisor {
     }
 
     fn on_fifo(&mut self, source: Source) {
-        let fifo = if source == Source::Ctl { &mut self.ctl } else { &mut self.winsz };
+        let fifo = if source == Source::Ctl { &mut self.endpoints.ctl } else { &mut self.endpoints.winsz };
         let Some(wishes) = fifo.as_mut().map(Fifo::turn) else { return };
         match wishes {
             Ok(wishes) => {
@@ -259,7 +259,7 @@ impl Supervisor {
     }
 
     fn on_notify(&mut self) {
-        match self.notify.as_mut().map(|relay| relay.turn()) {
+        match self.endpoints.notify.as_mut().map(|relay| relay.turn()) {
             Some(Ok(true)) => self.reactor.again(Ready::to_read(Source::Notify.id())),
             Some(Err(error)) => log::warn!("cannot read the notify socket: {}", reason(&error)),
             Some(Ok(false)) | None => {}

@@ -36,7 +36,11 @@ fn podman_creates_a_container() {
             file: Some(FileLog { size_max: Some(1 << 20), ..file("/var/c/ctr.log") }),
             journal: None,
         },
-        endpoints: Endpoints { socket_dir: None, notify: some("/run/systemd/notify") },
+        endpoints: Endpoints {
+            socket_dir: None,
+            notify: some("/run/systemd/notify"),
+            ..least_plan().endpoints
+        },
         records: Records { persist_dir: None, exit_dir: path("/run/libpod/exits") },
         report: ReportPlan { form: ReportForm::Data, ..least_plan().report },
         exit_command: Some(ExitCommand {
@@ -77,7 +81,7 @@ fn podman_runs_a_process() {
             ..least_plan().runtime
         },
         stdio: Stdio::Pipes { stdin: true, leave_open: false },
-        endpoints: Endpoints::default(),
+        endpoints: Endpoints { socket_dir: None, ..least_plan().endpoints },
         records: Records { persist_dir: None, exit_dir: path("/tmp/exit") },
         report: ReportPlan {
             form: ReportForm::Data,
@@ -125,7 +129,7 @@ fn crio_creates_a_container() {
             file: Some(FileLog { sync: false, ..file("/var/log/pods/0.log") }),
             journal: Some(journal),
         },
-        endpoints: Endpoints { socket_dir: some("/var/run/crio2"), notify: None },
+        endpoints: Endpoints { socket_dir: some("/var/run/crio2"), ..least_plan().endpoints },
         records: Records { persist_dir: path("/var/p"), exit_dir: path("/run/exits") },
         detach: Detach::Yes { pid_file: path("/tmp/conmon-pidfile") },
         diagnostics: Diagnostics { level: LevelFilter::Info, syslog: true, ..least_plan().diagnostics },
@@ -156,7 +160,7 @@ fn crio_runs_a_process() {
             file: Some(FileLog { global_max: Some(16 << 20), ..file("/tmp/log") }),
             journal: None,
         },
-        endpoints: Endpoints::default(),
+        endpoints: Endpoints { socket_dir: None, ..least_plan().endpoints },
         report: ReportPlan { form: ReportForm::ExitCode, ..least_plan().report },
         timeout: Some(Duration::from_secs(10)),
         detach: Detach::No,
