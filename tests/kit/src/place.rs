@@ -95,7 +95,8 @@ impl Place {
 
     /// Lets the created container run, as the runtime's `start` does.
     pub fn start_container(&self) {
-        let fifo = OpenOptions::new().write(true).open(self.bundle.join("start.fifo"));
+        // With both ends, the open does not wait for a container that has gone.
+        let fifo = OpenOptions::new().read(true).write(true).open(self.bundle.join("start.fifo"));
         fifo.and_then(|mut fifo| fifo.write_all(b"\0")).expect("start the container");
     }
 
