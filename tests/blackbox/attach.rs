@@ -162,6 +162,22 @@ fn clients_come_and_go() {
 }
 
 #[test]
+fn nothing_is_kept_of_clients_that_went() {
+    let place = place();
+    place.script(&Script::of([Step::AwaitStart]));
+    let mut running = Launch::create(&place).arg("-i").arg("--leave-stdin-open").start().created();
+    let descriptors = format!("/proc/{}/fd", running.monitor().pid());
+    let count = || std::fs::read_dir(&descriptors).expect("descriptors of the supervisor").count();
+    let before = count();
+    for _ in 0..20 {
+        let clients: Vec<Client> = (0..20).map(|_| running.attach()).collect();
+        clients.iter().for_each(|client| client.send(b"x"));
+    }
+    wait_until("the supervisor has let go of its clients", || count() == before);
+    place.start_container();
+}
+
+#[test]
 fn the_connection_ends_when_all_is_said_and_before_the_exit_file() {
     let place = place();
     let mut gate = place.gate("gate");

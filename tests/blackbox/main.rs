@@ -1,4 +1,7 @@
 //! What callers can observe of conward, with a runtime that does as it is told. No test needs root.
+//!
+//! With `CONWARD_BIN=/usr/bin/conmon` the same tests look at the reference: most of them pass, and
+//! those that fail there are the faults which conward does not repeat.
 
 mod attach;
 mod call;
@@ -9,6 +12,7 @@ mod exit;
 mod failing;
 mod hook;
 mod logs;
+mod options;
 mod paths;
 mod quiet;
 mod stdin;

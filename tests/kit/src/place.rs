@@ -3,11 +3,11 @@
 use crate::{Gate, LogRecord, PATIENCE, Script, parse_log, process, wait_until};
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The variable that marks everything a test starts.
@@ -95,27 +95,39 @@ impl Place {
 
     /// Lets the created container run, as the runtime's `start` does.
     pub fn start_container(&self) {
-        let fifo = OpenOptions::new().write(true).open(self.bundle.join("start.fifo"));
+        // With both ends, the open does not wait for a container that has gone.
+        let fifo = OpenOptions::new().read(true).write(true).open(self.bundle.join("start.fifo"));
         fifo.and_then(|mut fifo| fifo.write_all(b"\0")).expect("start the container");
     }
 
     /// Writes to the control fifo, as Podman does it.
     pub fn ctl(&self, bytes: &[u8]) {
+        assert!(self.try_ctl(bytes), "nobody has the ctl fifo open");
+    }
+
+    /// The same; false when the supervisor has gone.
+    pub fn try_ctl(&self, bytes: &[u8]) -> bool {
         let fifo =
             OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(self.bundle.join("ctl"));
-        let mut fifo = fifo.expect("open ctl");
+        let mut fifo = match fifo {
+            Ok(fifo) => fifo,
+            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => return false,
+            Err(error) => panic!("open ctl: {error}"),
+        };
         let mut left = bytes;
         let end = Instant::now() + PATIENCE;
         while !left.is_empty() {
             match fifo.write(left) {
                 Ok(size) => left = &left[size..],
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     assert!(Instant::now() < end, "nobody reads the ctl fifo");
-                    std::thread::sleep(std::time::Duration::from_millis(1));
+                    std::thread::sleep(Duration::from_millis(1));
                 }
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => return false,
                 Err(error) => panic!("ctl: {error}"),
             }
         }
+        true
     }
 
     /// The content of the file in the exit directory, once there is one.
@@ -164,7 +176,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let end = Instant::now() + PATIENCE;
         while !std::thread::panicking() && !self.processes().is_empty() && Instant::now() < end {
-            std::thread::sleep(std::time::Duration::from_millis(2));
+            std::thread::sleep(Duration::from_millis(2));
         }
         let left: Vec<(i32, String)> =
             self.processes().iter().map(|&pid| (pid, process::name_of(pid))).collect();
