@@ -1,0 +1,229 @@
+//! The control socket: lines from managers in, lines and descriptors out. What the lines mean is
+//! not known here.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use conward_protocol::{LINE_MAX, Line, Lines};
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessage, MsgFlags, SockType, sendmsg};
+use nix::unistd::geteuid;
+
+use super::attach::remove;
+use crate::error::{Error, reason};
+use crate::sys::io::read_into;
+use crate::sys::socket;
+
+/// Clients that may wait to be accepted.
+const BACKLOG: i32 = 64;
+/// Clients at a time; the next one is told so and closed.
+pub const CLIENTS_MAX: usize = 64;
+/// Bytes that a client may leave unread. At the bound it is dropped.
+pub const QUEUE_MAX: usize = 1 << 20;
+/// Bytes that are read from one client in one turn.
+const READ_MAX: usize = 16 * 1024;
+
+/// Names a client; never used twice by one supervisor.
+pub type ControlId = usize;
+
+/// The listening socket and its clients.
+#[derive(Debug)]
+pub struct Control {
+    listener: OwnedFd,
+    dir: PathBuf,
+    /// Tells our socket from one that another supervisor has put in its place.
+    inode: u64,
+    clients: Vec<Client>,
+    next: ControlId,
+}
+
+#[derive(Debug)]
+struct Client {
+    id: ControlId,
+    fd: OwnedFd,
+    lines: Lines,
+    out: VecDeque<Outgoing>,
+    queued: usize,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    bytes: Vec<u8>,
+    sent: usize,
+    fds: Vec<OwnedFd>,
+}
+
+/// What a read brought beside lines.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// There may be more to read at once.
+    More,
+    /// Nothing more now.
+    Nothing,
+    /// The client has closed.
+    End,
+}
+
+impl Control {
+    /// Makes `BASE/ID/control.sock`: mode 0600, in a directory of mode 0700. A socket that stands
+    /// there is left by an earlier run and replaced.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Fatal`], which the caller may take lightly: a container can do without.
+    pub fn open(dir: &Path) -> Result<Control, Error> {
+        let doing = format!("Failed to make the control socket in {}", dir.display());
+        let make = || -> io::Result<Control> {
+            let mut builder = fs::DirBuilder::new();
+            builder.mode(0o700).recursive(true).create(dir)?;
+            let owner = fs::symlink_metadata(dir)?;
+            if !owner.is_dir() || owner.uid() != geteuid().as_raw() || owner.mode() & 0o077 != 0 {
+                return Err(io::Error::other("the directory is not ours alone"));
+            }
+            let path = dir.join("control.sock");
+            let listener = socket::bind(&path, SockType::Stream, 0o600)?;
+            socket::listen(&listener, BACKLOG)?;
+            let inode = fs::symlink_metadata(&path)?.ino();
+            Ok(Control { listener, dir: dir.to_owned(), inode, clients: Vec::new(), next: 0 })
+        };
+        make().map_err(|error| Error::io(doing, error))
+    }
+
+    /// The directory of the socket.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What to watch for new clients.
+    pub fn listener(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+
+    /// What to watch for a client.
+    pub fn fd(&self, id: ControlId) -> Option<BorrowedFd<'_>> {
+        self.clients.iter().find(|c| c.id == id).map(|c| c.fd.as_fd())
+    }
+
+    /// The next client. A peer that is neither root nor the supervisor's own user is closed at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of accept(2); the client goes on waiting.
+    pub fn accept(&mut self) -> io::Result<Option<ControlId>> {
+        while let Some(fd) = socket::accept(self.listener.as_fd())? {
+            let uid = socket::peer_uid(&fd)?;
+            if uid != 0 && uid != geteuid().as_raw() {
+                log::warn!("refused a control client of user {uid}");
+                continue;
+            }
+            if self.clients.len() >= CLIENTS_MAX {
+                log::warn!("refused a control client: there are {CLIENTS_MAX} already");
+                continue;
+            }
+            let id = self.next;
+            self.next += 1;
+            let lines = Lines::new(LINE_MAX);
+            self.clients.push(Client { id, fd, lines, out: VecDeque::new(), queued: 0, ended: false });
+            return Ok(Some(id));
+        }
+        Ok(None)
+    }
+
+    /// Reads once from a client, and hands each line that is complete to `each`.
+    pub fn read(&mut self, id: ControlId, each: impl FnMut(Line<'_>)) -> Heard {
+        let Some(client) = self.clients.iter_mut().find(|c| c.id == id) else { return Heard::Nothing };
+        let mut buffer = Vec::with_capacity(READ_MAX);
+        match read_into(&client.fd, &mut buffer) {
+            Ok(0) => Heard::End,
+            Ok(_) => {
+                client.lines.push(&buffer, each);
+                Heard::More
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Heard::More,
+            Err(error) => {
+                log::debug!("control client {id}: {}", reason(&error));
+                Heard::End
+            }
+        }
+    }
+
+    /// Sends a line, newline included, or queues it; the descriptors go with its first byte.
+    pub fn send(&mut self, id: ControlId, line: Vec<u8>, fds: Vec<OwnedFd>) {
+        let Some(client) = self.clients.iter_mut().find(|c| c.id == id && !c.ended) else { return };
+        client.queued += line.len();
+        client.out.push_back(Outgoing { bytes: line, sent: 0, fds });
+        client.flush();
+        if client.queued > QUEUE_MAX {
+            log::warn!("control client {id} does not read: dropped with {} bytes unsent", client.queued);
+            client.ended = true;
+        }
+    }
+
+    /// The client has room again.
+    pub fn flush(&mut self, id: ControlId) {
+        if let Some(client) = self.clients.iter_mut().find(|c| c.id == id) {
+            client.flush();
+        }
+    }
+
+    /// Clients that are to be removed.
+    pub fn ended(&self) -> Vec<ControlId> {
+        self.clients.iter().filter(|c| c.ended).map(|c| c.id).collect()
+    }
+
+    /// Takes a client out; the connection is to be closed.
+    pub fn remove(&mut self, id: ControlId) -> Option<OwnedFd> {
+        let at = self.clients.iter().position(|c| c.id == id)?;
+        Some(self.clients.remove(at).fd)
+    }
+
+    /// Removes the socket's path, unless another supervisor has put its own there.
+    pub fn unlink(&self) {
+        let path = self.dir.join("control.sock");
+        if fs::symlink_metadata(&path).is_ok_and(|found| found.ino() == self.inode) {
+            remove(&path);
+        }
+    }
+}
+
+impl Client {
+    fn flush(&mut self) {
+        while let Some(next) = self.out.front_mut() {
+            match next.send(&self.fd) {
+                Ok(sent) => {
+                    self.queued -= sent;
+                    if next.sent == next.bytes.len() {
+                        self.out.pop_front();
+                    }
+                }
+                Err(Errno::EAGAIN | Errno::EINTR) => return,
+                Err(error) => {
+                    log::debug!("control client {}: {}", self.id, error.desc());
+                    self.ended = true;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Outgoing {
+    fn send(&mut self, to: &OwnedFd) -> nix::Result<usize> {
+        let fds: Vec<RawFd> = self.fds.iter().map(AsRawFd::as_raw_fd).collect();
+        let rights = [ControlMessage::ScmRights(&fds)];
+        let control: &[ControlMessage<'_>] = if fds.is_empty() { &[] } else { &rights };
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        let parts = [IoSlice::new(&self.bytes[self.sent..])];
+        let sent = sendmsg::<()>(to.as_raw_fd(), &parts, control, flags, None)?;
+        self.sent += sent;
+        // They have arrived with the first byte; ours are copies.
+        self.fds.clear();
+        Ok(sent)
+    }
+}
