@@ -11,6 +11,7 @@ mod hook;
 mod logs;
 mod paths;
 mod quiet;
+mod regression;
 mod stdin;
 mod terminal;
 
