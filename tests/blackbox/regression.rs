@@ -249,8 +249,8 @@ fn the_status_of_a_container_that_is_reaped_late_is_the_true_one_or_unknown() {
     place.script(&Script { container: Container::Other(stranger.id().cast_signed()), ..Script::of([]) });
     let mut running = Launch::create(&place).start().created();
     drop(stranger.stdin.take());
+    // That long its parent is busy with something else.
     std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(place.exit_file(), None, "recorded before anybody can know");
     assert_eq!(stranger.wait().expect("wait").code(), Some(7));
     // Since Linux 6.15 a pidfd tells.
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("release of the kernel");
