@@ -1,15 +1,14 @@
-//! The pump between a runtime that has just said something and receivers that are behind.
+//! The pump, while those that it serves are behind.
 
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socketpair};
-use std::os::fd::AsRawFd;
 
-use super::{Pump, Turn};
+use super::{ClientId, Pump, Turn};
 use crate::plan::{FileLog, Identity, JournalLog, LogPlan, Stream};
 use crate::sink::Sinks;
 use crate::sys::fds::set_nonblocking;
@@ -64,6 +63,20 @@ impl Rig {
         self.stderr.write_all(WORDS).unwrap();
         assert!(matches!(self.pump.turn(Stream::Stderr), Turn::More));
         self.pump.release_stderr();
+    }
+
+    /// A client whose queue is full, and its other side.
+    fn fill_a_client(&mut self) -> (ClientId, OwnedFd) {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).unwrap();
+        let id = self.pump.clients.add(ours);
+        let line = [&[b'x'; 8191][..], b"\n"].concat();
+        while !self.pump.clients.full() {
+            self.stdout.write_all(&line).unwrap();
+            assert!(matches!(self.pump.turn(Stream::Stdout), Turn::More));
+            while self.journald.recv(&mut [0; 16]).is_ok() {}
+        }
+        (id, theirs)
     }
 
     /// Takes all that is in the journal's queue, and says whether the words were among it.
@@ -121,15 +134,7 @@ fn what_the_runtime_said_is_logged_even_if_the_container_ends_meanwhile() {
 fn what_the_runtime_said_waits_for_a_client_that_is_behind() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::new(dir.path());
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).unwrap();
-    let id = rig.pump.clients.add(ours);
-    let line = [&[b'x'; 8191][..], b"\n"].concat();
-    while !rig.pump.clients.full() {
-        rig.stdout.write_all(&line).unwrap();
-        assert!(matches!(rig.pump.turn(Stream::Stdout), Turn::More));
-        while rig.journald.recv(&mut [0; 16]).is_ok() {}
-    }
+    let (id, theirs) = rig.fill_a_client();
     rig.launch();
     assert_eq!(in_the_file(dir.path()), 0, "passed on while a client is behind");
     let (mut packet, mut heard) = ([0; 9000], Vec::new());
@@ -146,4 +151,19 @@ fn what_the_runtime_said_waits_for_a_client_that_is_behind() {
         rig.pump.resume();
     }
     assert_eq!((&heard[..], in_the_file(dir.path()), rig.lost()), (WORDS, 1, (0, 0)));
+}
+
+#[test]
+fn who_made_the_container_wait_is_not_dropped_after_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new(dir.path());
+    let (id, _theirs) = rig.fill_a_client();
+    let due = rig.pump.clients.deadline().expect("it is waited for");
+    assert_eq!(rig.pump.clients.overdue(due), [id]);
+    rig.pump.begin_drain();
+    assert_eq!(rig.pump.clients.overdue(due), [0; 0]);
+    let recorded = due + Duration::from_secs(1);
+    assert!(rig.pump.clients.part(recorded).is_empty());
+    assert_eq!(rig.pump.clients.overdue(recorded + Duration::from_secs(59)), [0; 0]);
+    assert_eq!(rig.pump.clients.overdue(recorded + Duration::from_secs(60)), [id]);
 }
