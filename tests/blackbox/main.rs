@@ -1,4 +1,5 @@
-//! What callers can observe of conward, with a runtime that does as it is told. No test needs root.
+//! What callers can observe of conward, with a runtime that does as it is told. No test needs root,
+//! but without it some need user namespaces.
 
 mod attach;
 mod call;
