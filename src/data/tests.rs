@@ -50,18 +50,24 @@ impl Rig {
         Rig { pump, journald, stdout, stderr }
     }
 
+    /// Reads and passes on one chunk, which must be there.
+    fn chunk(&mut self, stream: Stream) {
+        assert!(matches!(self.pump.read(stream), Turn::Chunk));
+        self.pump.pass_on(stream);
+    }
+
     /// The runtime writes to stderr while the journal takes nothing; then the launch has succeeded.
     fn launch_while_the_journal_is_full(&mut self) {
         while !self.pump.sinks.blocked() {
             self.stdout.write_all(b"output\n").unwrap();
-            assert!(matches!(self.pump.turn(Stream::Stdout), Turn::More));
+            self.chunk(Stream::Stdout);
         }
         self.launch();
     }
 
     fn launch(&mut self) {
         self.stderr.write_all(WORDS).unwrap();
-        assert!(matches!(self.pump.turn(Stream::Stderr), Turn::More));
+        self.chunk(Stream::Stderr);
         self.pump.release_stderr();
     }
 
@@ -73,7 +79,7 @@ impl Rig {
         let line = [&[b'x'; 8191][..], b"\n"].concat();
         while !self.pump.clients.full() {
             self.stdout.write_all(&line).unwrap();
-            assert!(matches!(self.pump.turn(Stream::Stdout), Turn::More));
+            self.chunk(Stream::Stdout);
             while self.journald.recv(&mut [0; 16]).is_ok() {}
         }
         (id, theirs)
@@ -106,13 +112,13 @@ fn what_the_runtime_said_waits_for_a_journal_that_is_behind() {
     let mut rig = Rig::new(dir.path());
     rig.launch_while_the_journal_is_full();
     rig.stderr.write_all(b"later\n").unwrap();
-    assert!(matches!(rig.pump.turn(Stream::Stderr), Turn::Dry), "read past what is held back");
+    assert!(matches!(rig.pump.read(Stream::Stderr), Turn::Dry), "read past what is held back");
     let mut heard = false;
     while rig.pump.resume().is_empty() {
         heard |= rig.journal_hears_the_words();
         rig.pump.sinks.turn(Instant::now());
     }
-    assert!(matches!(rig.pump.turn(Stream::Stderr), Turn::More));
+    rig.chunk(Stream::Stderr);
     assert!(rig.journal_hears_the_words() || heard);
     assert_eq!((in_the_file(dir.path()), rig.lost()), (1, (0, 0)));
     let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
