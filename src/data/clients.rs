@@ -179,6 +179,11 @@ impl Clients {
         }
     }
 
+    /// The container has ended: whoever made it wait is not dropped for that any more.
+    pub fn excuse(&mut self) {
+        self.list.iter_mut().for_each(|client| client.outbox.excuse());
+    }
+
     /// The container has ended, and its end is about to be recorded: takes out all clients that
     /// have everything. The others stay until they have it, or have used up their time.
     pub fn part(&mut self, now: Instant) -> Vec<OwnedFd> {

@@ -5,6 +5,8 @@ mod clients;
 mod input;
 mod outbox;
 mod pump;
+#[cfg(test)]
+mod tests;
 
 pub use clients::{ClientId, Clients, Received};
 pub use input::{Input, Step};

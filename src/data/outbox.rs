@@ -71,7 +71,12 @@ impl Outbox {
         Ok(())
     }
 
-    /// The container has ended: what is kept is all that will come.
+    /// The container has ended and need not wait any more, so neither does the client owe it anything.
+    pub fn excuse(&mut self) {
+        self.owes_since = None;
+    }
+
+    /// The end is recorded: what is kept is all that will come.
     pub fn seal(&mut self, now: Instant) {
         self.last = true;
         self.owes_since = Some(now);

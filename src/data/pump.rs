@@ -169,6 +169,7 @@ impl Pump {
     /// everything was read that was there at this moment.
     pub fn begin_drain(&mut self) {
         self.draining = true;
+        self.clients.excuse();
         for tap in &mut self.taps {
             tap.phase = Phase::Draining(DRAIN_MIN.max(readable_bytes(&tap.fd)));
         }

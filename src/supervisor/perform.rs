@@ -231,6 +231,9 @@ impl Supervisor {
     /// Everything but lagging clients is closed: a terminal's processes get their hang-up, callers the
     /// end of their pipes, and the exit command may unmount what the log is on.
     fn let_go(&mut self) {
+        if let Some(pipe) = self.caller.start_pipe() {
+            self.reactor.forget(pipe);
+        }
         self.caller.hang_up();
         for fd in self.pump.close_streams().into_iter().chain(self.input.close()) {
             self.close(fd);

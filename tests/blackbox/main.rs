@@ -1,4 +1,5 @@
-//! What callers can observe of conward, with a runtime that does as it is told. No test needs root.
+//! What callers can observe of conward, with a runtime that does as it is told. No test needs root,
+//! but without it some need user namespaces.
 //!
 //! With `CONWARD_BIN=/usr/bin/conmon` the same tests look at the reference: most of them pass, and
 //! those that fail there are the faults which conward does not repeat.
@@ -15,6 +16,7 @@ mod logs;
 mod options;
 mod paths;
 mod quiet;
+mod regression;
 mod stdin;
 mod terminal;
 

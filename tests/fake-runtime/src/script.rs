@@ -109,6 +109,8 @@ pub enum Step {
     Record(PathBuf),
     /// Sleeps this many milliseconds.
     Sleep(u64),
+    /// Makes what is written to a stream from here on packets of a pipe (O_DIRECT, pipe(2)).
+    Packets(To),
     /// Closes a stream.
     Close(To),
     /// Forks a process that does these steps; the parent goes on at once.

@@ -91,6 +91,11 @@ fn one(step: &Step, context: &Context) -> Result<(), String> {
         Step::Touch(path) => drop(File::create(path).map_err(io)?),
         Step::Record(path) => Record::now().and_then(|record| record.write(path)).map_err(io)?,
         Step::Sleep(milliseconds) => std::thread::sleep(Duration::from_millis(*milliseconds)),
+        // SAFETY: F_SETFL takes an int; a closed descriptor gives EBADF.
+        Step::Packets(to) => match unsafe { libc::fcntl(number(*to), libc::F_SETFL, libc::O_DIRECT) } {
+            0 => {}
+            _ => return Err("no pipe of packets".into()),
+        },
         Step::Close(to) => close(number(*to)),
         // SAFETY: the program has one thread.
         Step::Fork(steps) => match unsafe { fork() }.map_err(sys)? {

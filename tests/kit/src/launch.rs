@@ -1,7 +1,7 @@
 //! Starting a supervisor as its callers do.
 
 use crate::running::Running;
-use crate::{Place, Script, fake_runtime};
+use crate::{Host, Place, Script, fake_runtime};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -38,6 +38,7 @@ pub struct Launch<'a> {
     pid_file: Option<PathBuf>,
     cwd: Option<PathBuf>,
     file_size: Option<u64>,
+    mounts: Option<String>,
 }
 
 impl<'a> Launch<'a> {
@@ -55,6 +56,7 @@ impl<'a> Launch<'a> {
             pid_file: None,
             cwd: None,
             file_size: None,
+            mounts: None,
         }
     }
 
@@ -183,6 +185,12 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// It finds the test's own syslog and journal, in a mount namespace of its own.
+    pub fn host(mut self, host: &Host) -> Launch<'a> {
+        self.mounts = Some(host.mounts());
+        self
+    }
+
     /// Other pipes.
     pub fn pipes(mut self, pipes: Pipes) -> Launch<'a> {
         self.pipes = pipes;
@@ -223,7 +231,7 @@ impl<'a> Launch<'a> {
 
     /// Spawns the supervisor. It waits for the start byte if it has a start pipe.
     pub fn start(self) -> Running<'a> {
-        let mut command = Command::new(self.place.program());
+        let mut command = self.command();
         command.args(&self.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // conward's own control directory belongs into the test's place, not into /run.
         command.env("XDG_RUNTIME_DIR", self.place.path("run"));
@@ -261,6 +269,20 @@ impl<'a> Launch<'a> {
         let child = command.spawn().expect("start the supervisor");
         let ours = |pair: Option<(OwnedFd, OwnedFd)>| pair.map(|(ours, _theirs)| ours);
         Running::new(self.place, child, ours(sync), ours(start), ours(attach), self.pid_file)
+    }
+}
+
+impl Launch<'_> {
+    /// The supervisor, without arguments. It keeps the pid of whatever makes its mounts.
+    fn command(&self) -> Command {
+        let Some(mounts) = &self.mounts else { return Command::new(self.place.program()) };
+        let mut command = Command::new("unshare");
+        if !nix::unistd::geteuid().is_root() {
+            command.arg("--map-root-user");
+        }
+        let script = format!("{mounts}\nexec \"$@\"");
+        command.args(["--mount", "sh", "-euc", &script, "sh"]).arg(self.place.program());
+        command
     }
 }
 

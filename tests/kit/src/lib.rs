@@ -18,6 +18,7 @@
 
 mod attach;
 mod gate;
+mod host;
 mod launch;
 mod log;
 mod place;
@@ -29,10 +30,11 @@ mod wire;
 pub use attach::{Client, Ending, Heard};
 pub use fake_runtime::{Console, Container, Pattern, PidFile, Record, Script, Step, Sum, To};
 pub use gate::Gate;
+pub use host::Host;
 pub use launch::{Launch, Pipes};
 pub use log::{LogRecord, joined, parse_log};
 pub use place::Place;
-pub use process::{Process, children, state_of};
+pub use process::{Process, children, descriptors, state_of};
 pub use running::{Launched, Message, Running};
 pub use watch::Watch;
 pub use wire::{read_to_end, readable};

@@ -85,6 +85,14 @@ pub fn children(pid: i32) -> Vec<i32> {
         .collect()
 }
 
+/// What the open descriptors of a process name (`pipe:[123]`, `/dev/null`).
+pub fn descriptors(pid: i32) -> Vec<String> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors of a process");
+    // One that is closed meanwhile has no link any more.
+    let links = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    links.map(|link| link.display().to_string()).collect()
+}
+
 /// Ends a process that the test knows to be its own, and reaps it if it is (or becomes) its child.
 pub(crate) fn end(pid: i32) {
     if let Some(process) = Process::open(pid) {

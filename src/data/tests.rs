@@ -1,0 +1,175 @@
+//! The pump, while those that it serves are behind.
+
+use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socketpair};
+
+use super::{ClientId, Pump, Turn};
+use crate::plan::{FileLog, Identity, JournalLog, LogPlan, Stream};
+use crate::sink::Sinks;
+use crate::sys::fds::set_nonblocking;
+
+const WORDS: &[u8] = b"what the runtime said\n";
+
+/// A pump with both logs in `dir`, and the writing ends of its streams.
+struct Rig {
+    pump: Pump,
+    journald: UnixDatagram,
+    stdout: std::io::PipeWriter,
+    stderr: std::io::PipeWriter,
+}
+
+impl Rig {
+    fn new(dir: &Path) -> Rig {
+        let socket = dir.join("socket");
+        let journald = UnixDatagram::bind(&socket).unwrap();
+        journald.set_nonblocking(true).unwrap();
+        let file = FileLog {
+            path: dir.join("log"),
+            size_max: None,
+            global_max: None,
+            keep: None,
+            allowed_dirs: Vec::new(),
+            sync: false,
+        };
+        let journal =
+            JournalLog { tag: None, labels: Vec::new(), mark_partial: true, priority_prefix: false };
+        let plan = LogPlan { file: Some(file), journal: Some(journal) };
+        let identity = Identity { id: "0123456789abcdef".to_owned(), uuid: None, name: None };
+        let mut pump = Pump::new(Sinks::open_at(&plan, &identity, &socket).unwrap());
+        let [stdout, stderr] = [Stream::Stdout, Stream::Stderr].map(|stream| {
+            let (read, write) = std::io::pipe().unwrap();
+            set_nonblocking(&read).unwrap();
+            pump.add(stream, OwnedFd::from(read), false);
+            write
+        });
+        Rig { pump, journald, stdout, stderr }
+    }
+
+    /// Reads and passes on one chunk, which must be there.
+    fn chunk(&mut self, stream: Stream) {
+        assert!(matches!(self.pump.read(stream), Turn::Chunk));
+        self.pump.pass_on(stream);
+    }
+
+    /// The runtime writes to stderr while the journal takes nothing; then the launch has succeeded.
+    fn launch_while_the_journal_is_full(&mut self) {
+        while !self.pump.sinks.blocked() {
+            self.stdout.write_all(b"output\n").unwrap();
+            self.chunk(Stream::Stdout);
+        }
+        self.launch();
+    }
+
+    fn launch(&mut self) {
+        self.stderr.write_all(WORDS).unwrap();
+        self.chunk(Stream::Stderr);
+        self.pump.release_stderr();
+    }
+
+    /// A client whose queue is full, and its other side.
+    fn fill_a_client(&mut self) -> (ClientId, OwnedFd) {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).unwrap();
+        let id = self.pump.clients.add(ours);
+        let line = [&[b'x'; 8191][..], b"\n"].concat();
+        while !self.pump.clients.full() {
+            self.stdout.write_all(&line).unwrap();
+            self.chunk(Stream::Stdout);
+            while self.journald.recv(&mut [0; 16]).is_ok() {}
+        }
+        (id, theirs)
+    }
+
+    /// Takes all that is in the journal's queue, and says whether the words were among it.
+    fn journal_hears_the_words(&self) -> bool {
+        let (mut entry, mut heard) = ([0; 4096], false);
+        while let Ok(size) = self.journald.recv(&mut entry) {
+            heard |= entry[..size].windows(WORDS.len()).any(|part| part == WORDS);
+        }
+        heard
+    }
+
+    fn lost(&self) -> (u64, u64) {
+        let tally = self.pump.sinks.counts(Stream::Stderr);
+        (tally.file.unwrap().lost, tally.journal.unwrap().lost)
+    }
+}
+
+/// How often the words are in the log file.
+fn in_the_file(dir: &Path) -> usize {
+    let log = std::fs::read(dir.join("log")).unwrap();
+    log.windows(WORDS.len()).filter(|part| *part == WORDS).count()
+}
+
+#[test]
+fn what_the_runtime_said_waits_for_a_journal_that_is_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new(dir.path());
+    rig.launch_while_the_journal_is_full();
+    rig.stderr.write_all(b"later\n").unwrap();
+    assert!(matches!(rig.pump.read(Stream::Stderr), Turn::Dry), "read past what is held back");
+    let mut heard = false;
+    while rig.pump.resume().is_empty() {
+        heard |= rig.journal_hears_the_words();
+        rig.pump.sinks.turn(Instant::now());
+    }
+    rig.chunk(Stream::Stderr);
+    assert!(rig.journal_hears_the_words() || heard);
+    assert_eq!((in_the_file(dir.path()), rig.lost()), (1, (0, 0)));
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(log.ends_with("stderr F later\n"), "out of order");
+}
+
+#[test]
+fn what_the_runtime_said_is_logged_even_if_the_container_ends_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new(dir.path());
+    rig.launch_while_the_journal_is_full();
+    rig.pump.begin_drain();
+    assert!(!rig.pump.drained());
+    rig.pump.end_drain();
+    assert_eq!((in_the_file(dir.path()), rig.lost()), (1, (0, WORDS.len() as u64)));
+}
+
+#[test]
+fn what_the_runtime_said_waits_for_a_client_that_is_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new(dir.path());
+    let (id, theirs) = rig.fill_a_client();
+    rig.launch();
+    assert_eq!(in_the_file(dir.path()), 0, "passed on while a client is behind");
+    let (mut packet, mut heard) = ([0; 9000], Vec::new());
+    let mut receive = |heard: &mut Vec<u8>| {
+        while let Ok(size) = recv(theirs.as_fd().as_raw_fd(), &mut packet, MsgFlags::empty()) {
+            if packet[0] == 3 {
+                heard.extend_from_slice(&packet[1..size]);
+            }
+        }
+    };
+    while !rig.pump.clients.settled() || heard.is_empty() {
+        receive(&mut heard);
+        rig.pump.clients.flush(id, Instant::now());
+        rig.pump.resume();
+    }
+    assert_eq!((&heard[..], in_the_file(dir.path()), rig.lost()), (WORDS, 1, (0, 0)));
+}
+
+#[test]
+fn who_made_the_container_wait_is_not_dropped_after_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new(dir.path());
+    let (id, _theirs) = rig.fill_a_client();
+    let due = rig.pump.clients.deadline().expect("it is waited for");
+    assert_eq!(rig.pump.clients.overdue(due), [id]);
+    rig.pump.begin_drain();
+    assert_eq!(rig.pump.clients.overdue(due), [0; 0]);
+    let recorded = due + Duration::from_secs(1);
+    assert!(rig.pump.clients.part(recorded).is_empty());
+    assert_eq!(rig.pump.clients.overdue(recorded + Duration::from_secs(59)), [0; 0]);
+    assert_eq!(rig.pump.clients.overdue(recorded + Duration::from_secs(60)), [id]);
+}

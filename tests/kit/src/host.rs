@@ -1,0 +1,85 @@
+//! Services of the host that a test plays itself: syslog and the journal.
+
+use crate::{Place, readable};
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The largest datagram that is looked at whole.
+const DATAGRAM_MAX: usize = 64 << 10;
+
+/// The sockets `/dev/log` and `/run/systemd/journal/socket`, as [`crate::Launch::host`] shows them.
+/// Of other devices there is `/dev/null` only: no terminals.
+#[derive(Debug)]
+pub struct Host {
+    root: PathBuf,
+    syslog: UnixDatagram,
+    journal: UnixDatagram,
+}
+
+impl Host {
+    /// A host whose services listen, but take nothing before they are asked to.
+    pub fn new(place: &Place) -> Host {
+        let root = place.path("host");
+        for dir in ["dev", "run/systemd/journal"] {
+            fs::create_dir_all(root.join(dir)).expect("directory of the host");
+        }
+        fs::write(root.join("dev/null"), "").expect("a place for /dev/null");
+        let listen = |name: &str| UnixDatagram::bind(root.join(name)).expect("socket of the host");
+        Host { syslog: listen("dev/log"), journal: listen("run/systemd/journal/socket"), root }
+    }
+
+    /// A shell script that puts them where they are looked for.
+    pub(crate) fn mounts(&self) -> String {
+        let root = self.root.display();
+        format!(
+            "mount --bind /dev/null {root}/dev/null\n\
+             mount --rbind {root}/dev /dev\n\
+             mount --bind {root}/run /run"
+        )
+    }
+
+    /// The next line in syslog; `None` if none comes within `limit`.
+    pub fn syslog(&self, limit: Duration) -> Option<String> {
+        datagram(&self.syslog, limit).map(|line| String::from_utf8_lossy(&line).into_owned())
+    }
+
+    /// The message of the next entry in the journal; `None` if none comes within `limit`.
+    pub fn journal(&self, limit: Duration) -> Option<Vec<u8>> {
+        datagram(&self.journal, limit).map(|entry| message(&entry).expect("an entry has a message"))
+    }
+}
+
+fn datagram(socket: &UnixDatagram, limit: Duration) -> Option<Vec<u8>> {
+    if !readable(socket, limit) {
+        return None;
+    }
+    let mut bytes = vec![0; DATAGRAM_MAX];
+    let size = socket.recv(&mut bytes).expect("receive a datagram");
+    bytes.truncate(size);
+    Some(bytes)
+}
+
+/// The field MESSAGE of an entry: `NAME=VALUE` lines, or a name alone, eight bytes of length, the
+/// value and a newline (systemd, "Native Journal Protocol").
+fn message(mut entry: &[u8]) -> Option<Vec<u8>> {
+    while !entry.is_empty() {
+        let end = entry.iter().position(|&byte| byte == b'\n')?;
+        let (head, rest) = (&entry[..end], &entry[end + 1..]);
+        if let Some(equals) = head.iter().position(|&byte| byte == b'=') {
+            if &head[..equals] == b"MESSAGE" {
+                return Some(head[equals + 1..].to_vec());
+            }
+            entry = rest;
+        } else {
+            let (length, rest) = rest.split_first_chunk()?;
+            let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+            if head == b"MESSAGE" {
+                return Some(rest.get(..length)?.to_vec());
+            }
+            entry = rest.get(length + 1..)?;
+        }
+    }
+    None
+}
