@@ -159,6 +159,8 @@ pub struct Endpoints {
     pub notify: Option<String>,
     /// Directory of the console socket: `$TMPDIR`, else `/tmp`.
     pub console_dir: PathBuf,
+    /// Directory of the control socket, for this container alone. `None`: no such socket.
+    pub control_dir: Option<PathBuf>,
 }
 
 /// Files that record the container's end.

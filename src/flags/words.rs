@@ -10,6 +10,7 @@ pub struct Words {
     pub(crate) bundle: Option<String>,
     pub(crate) cid: Option<String>,
     pub(crate) conmon_pidfile: Option<String>,
+    pub(crate) control_dir: Option<String>,
     pub(crate) container_pidfile: Option<String>,
     pub(crate) cuuid: Option<String>,
     pub(crate) exec: bool,

@@ -4,6 +4,7 @@
 //! users. All of them are made before anything is forked, opened or created.
 
 mod bundle;
+mod control;
 mod log;
 mod pipes;
 
@@ -112,6 +113,7 @@ pub fn plan(words: Words, env: Env<'_>) -> Result<Plan, Error> {
             socket_dir: words.socket_dir_path.filter(|_| linked),
             notify: given(words.sdnotify_socket),
             console_dir: env("TMPDIR").filter(|dir| !dir.is_empty()).unwrap_or("/tmp".into()).into(),
+            control_dir: control::directory(words.control_dir.as_deref(), words.exec, &id, env),
         },
         records: Records {
             persist_dir: given(words.persist_dir).map(PathBuf::from),

@@ -186,7 +186,7 @@ mod tests {
         seccomp-notify-plugins - S -";
 
     /// Options of our own.
-    const OWN: [&str; 1] = ["log-journal-priority - F -"];
+    const OWN: [&str; 2] = ["control-dir - S -", "log-journal-priority - F -"];
 
     fn row(flag: &Flag) -> String {
         let takes = match flag.set {

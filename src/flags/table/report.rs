@@ -18,6 +18,12 @@ pub(super) static FLAGS: &[Flag] = &[
         "The supervisor's own pid is written here, in decimal without a newline, before the process that the \
          caller started exits with 0.",
     ),
+    Flag::text("control-dir", "DIR", |w| &mut w.control_dir).says(
+        "Directory below which the control socket is made",
+        "The control socket is `DIR/ID/control.sock`. Without this option DIR is `/run/conward` for root and \
+         `$XDG_RUNTIME_DIR/conward` for others. Where it cannot be made the supervisor goes on without; an \
+         empty DIR asks for none. An exec session has none.",
+    ),
     Flag::text("log-level", "LEVEL", |w| &mut w.log_level).default("warning").says(
         "Least important diagnostics that are printed",
         "One of `error`, `warning`, `info`, `debug`, `trace`, in any case; `fatal` and `panic` mean `error`, \
