@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
+use crate::error::reason;
+
 /// How many sources one wait can report; the rest come with the next one.
 const EVENTS_A_ROUND: usize = 64;
 
@@ -77,7 +79,7 @@ impl Reactor {
     /// keep reporting it (epoll(7), question 6).
     pub fn forget(&self, fd: impl AsFd) {
         if let Err(error) = self.poll.registry().deregister(&mut SourceFd(&fd.as_fd().as_raw_fd())) {
-            log::debug!("a source was not watched: {error}");
+            log::debug!("a source was not watched: {}", reason(&error));
         }
     }
 

@@ -111,14 +111,12 @@ impl Core {
         out: &mut Vec<Effect>,
     ) -> Phase {
         match event {
-            Event::Tick if now >= until => {
-                out.push(Effect::RunExitCommand);
-                Phase::Commanding { command: None, status }
-            }
+            // Whoever asks for the end need not wait for a delay that only puts things off.
+            Event::Signalled(_) => self.command(status, out),
+            Event::Tick if now >= until => self.command(status, out),
             Event::Go
             | Event::Reaped(..)
             | Event::Departed(_)
-            | Event::Signalled(_)
             | Event::Spawned(_)
             | Event::Settled(_)
             | Event::Adopted(_)
@@ -168,15 +166,17 @@ impl Core {
         Phase::Recording { exit }
     }
 
+    fn command(&self, status: u8, out: &mut Vec<Effect>) -> Phase {
+        out.push(Effect::RunExitCommand);
+        Phase::Commanding { command: None, status }
+    }
+
     /// From here on only the exit command is left. The caller is let go before its delay begins.
     pub(super) fn leave(&self, now: Instant, status: u8, out: &mut Vec<Effect>) -> Phase {
         out.push(Effect::LetGo);
         match self.shape.exit_command {
             None => finish(status, out),
-            Some(Duration::ZERO) => {
-                out.push(Effect::RunExitCommand);
-                Phase::Commanding { command: None, status }
-            }
+            Some(Duration::ZERO) => self.command(status, out),
             Some(delay) => Phase::Delaying { until: now + delay, status },
         }
     }

@@ -9,7 +9,7 @@ use crate::pid::Pid;
 pub enum Event {
     /// The caller's word that the runtime may be started.
     Go,
-    /// Answer to [`Effect::Spawn`]; the error is why the runtime could not be executed.
+    /// Answer to [`Effect::Spawn`]; the error is why the runtime could not be started.
     Spawned(Result<Pid, String>),
     /// A child has ended and was reaped: the runtime, the container, the exit command or an orphan.
     Reaped(Pid, Exit),
@@ -78,7 +78,7 @@ pub enum Effect {
 /// Why a launch failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The runtime could not be executed.
+    /// The runtime could not be started, and why.
     Spawn(String),
     /// The runtime ended other than with 0.
     Runtime(Exit),

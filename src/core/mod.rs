@@ -2,8 +2,8 @@
 //! time come in, effects go out.
 //!
 //! Each phase answers each event; there is no catch-all over events, so that a new one does not
-//! compile until every phase has an answer. Only the answer to [`Event::Recorded`] leads to the
-//! exit command, so "recorded first" is structure, not care.
+//! compile until every phase has an answer. Where there is a container, only the answer to
+//! [`Event::Recorded`] leads to the exit command, so "recorded first" is structure, not care.
 
 mod early;
 mod ending;

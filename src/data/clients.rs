@@ -1,17 +1,24 @@
 //! The attached clients: each gets all output, and any of them may send input.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
-use super::outbox::Outbox;
+use nix::sys::socket::Shutdown;
+
+use super::outbox::{Outbox, Output, QUEUE_MAX};
 use crate::error::reason;
-use crate::plan::Stream;
 use crate::sys::io::receive_into;
 
 /// Names a client; never used twice by one supervisor.
 pub type ClientId = usize;
 
+/// Memory for the queues of all clients together, as long as each has its minimum of one read.
+const MEMORY_MAX: usize = 16 << 20;
+const SHARE_MIN: usize = 64 * 1024;
+/// Clients that have gone, whose last input waits for a container that does not read. At the bound
+/// the one that has waited longest is given up.
+const GONE_MAX: usize = 16;
 /// Packets of a client that are thrown away at the end, at most; a client that goes on sending sees
 /// a reset.
 const DISCARDED_MAX: usize = 1024;
@@ -79,17 +86,18 @@ impl Clients {
     }
 
     /// Sends output to every client, or queues it.
-    pub fn offer(&mut self, now: Instant, stream: Stream, chunk: &[u8]) {
+    pub fn offer(&mut self, output: &Output<'_>) {
+        let bound = (MEMORY_MAX / self.list.len().max(1)).clamp(SHARE_MIN, QUEUE_MAX);
         for client in self.list.iter_mut().filter(|c| !c.deaf) {
-            let sent = client.outbox.send(client.fd.as_fd(), now, stream, chunk);
+            let sent = client.outbox.send(client.fd.as_fd(), output, bound);
             client.note(sent);
         }
     }
 
     /// The client has room again.
-    pub fn flush(&mut self, id: ClientId, now: Instant) {
+    pub fn flush(&mut self, id: ClientId) {
         if let Some(client) = self.list.iter_mut().find(|c| c.id == id && !c.deaf) {
-            let sent = client.outbox.flush(client.fd.as_fd(), now);
+            let sent = client.outbox.flush(client.fd.as_fd());
             client.note(sent);
         }
     }
@@ -119,8 +127,13 @@ impl Clients {
     /// Clients to be removed: gone, served to the end, or behind for too long.
     pub fn overdue(&self, now: Instant) -> Vec<ClientId> {
         let mut overdue = Vec::new();
+        let mut surplus = self.list.iter().filter(|c| c.deaf).count().saturating_sub(GONE_MAX);
         for client in &self.list {
             if (client.deaf && !client.sends) || client.outbox.is_done() {
+                overdue.push(client.id);
+            } else if client.deaf && surplus > 0 {
+                surplus -= 1;
+                log::warn!("attached client {} has gone, and what it sent last is not read: lost", client.id);
                 overdue.push(client.id);
             } else if client.outbox.deadline().is_some_and(|deadline| now >= deadline) {
                 let bytes = client.outbox.cost();
@@ -152,6 +165,8 @@ impl Clients {
         let before = buffer.len();
         match receive_into(&client.fd, buffer) {
             Ok(0) => {
+                // After an empty packet the other side may still try to send; now it is told.
+                let _ = nix::sys::socket::shutdown(client.fd.as_raw_fd(), Shutdown::Read);
                 client.sends = false;
                 client.has_input = false;
                 Received::End
@@ -224,6 +239,6 @@ impl Client {
 
     fn stop_output(&mut self) {
         self.deaf = true;
-        self.outbox = Outbox::default();
+        self.outbox.discard();
     }
 }

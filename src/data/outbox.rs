@@ -13,48 +13,67 @@ use crate::plan::Stream;
 /// The most payload bytes of one packet; with the stream's byte in front, 8193, which is the
 /// buffer of the clients that exist.
 pub const PAYLOAD_MAX: usize = 8192;
-/// Bytes a client may lag behind. At the bound no more output is read from the container until the
-/// client has caught up to half of it, or its grace time is over; then the client is dropped.
+/// Bytes a client may lag behind, if it is one of few. While the container lives no more output is
+/// read at the bound, until the client has caught up to half of it, or its grace time is over; then
+/// the client is dropped. (The last output is read all the same; it is bounded by itself.)
 pub const QUEUE_MAX: usize = 4 << 20;
 /// How long a client may take to catch up while the container has to wait for it.
 pub const GRACE: Duration = Duration::from_secs(3);
-/// How long a client may take nothing of the rest after the container has ended, when nobody waits
-/// for it any more: somebody may be reading it page by page.
-pub const PARTING_GRACE: Duration = Duration::from_secs(60);
+/// How long a client may take for the rest after the container's end was recorded. Others wait for
+/// the end of the supervisor, so this is not prolonged by reading slowly.
+pub const PARTING_LIMIT: Duration = Duration::from_secs(30);
 /// What a packet costs beside its bytes, so that many tiny ones are bounded too.
 const PACKET_COST: usize = 48;
+
+/// Output on its way to the clients.
+#[derive(Clone, Copy, Debug)]
+pub struct Output<'a> {
+    /// When it was read.
+    pub now: Instant,
+    /// Where it comes from.
+    pub stream: Stream,
+    /// The bytes.
+    pub chunk: &'a [u8],
+}
 
 /// A bounded queue of packets for one client, oldest first.
 #[derive(Debug, Default)]
 pub struct Outbox {
     packets: VecDeque<Box<[u8]>>,
     cost: usize,
-    /// Since when the client owes us something: to catch up, or at the end to take anything at all.
-    owes_since: Option<Instant>,
+    bound: usize,
+    /// When the client must have caught up, or at the end taken everything.
+    deadline: Option<Instant>,
     /// Nothing will be added any more.
-    last: bool,
+    sealed: bool,
 }
 
 impl Outbox {
-    /// Sends output, or keeps it for later. An error means that the client is gone.
-    pub fn send(&mut self, to: BorrowedFd<'_>, now: Instant, stream: Stream, chunk: &[u8]) -> io::Result<()> {
+    /// Sends output, or keeps it for later; `bound` is the client's share of the memory for queues.
+    /// An error means that the client is gone.
+    pub fn send(&mut self, to: BorrowedFd<'_>, output: &Output<'_>, bound: usize) -> io::Result<()> {
+        let Output { now, stream, chunk } = *output;
         let header = [match stream {
             Stream::Stdout => 2,
             Stream::Stderr => 3,
         }];
         for payload in chunk.chunks(PAYLOAD_MAX) {
-            if !(self.packets.is_empty() && sent(to, &[IoSlice::new(&header), IoSlice::new(payload)])?) {
-                self.keep(now, &header, payload);
+            if !(self.packets.is_empty() && try_send(to, &[IoSlice::new(&header), IoSlice::new(payload)])?) {
+                self.packets.push_back([&header, payload].concat().into_boxed_slice());
+                self.cost += header.len() + payload.len() + PACKET_COST;
             }
+        }
+        self.bound = bound;
+        if self.cost >= bound {
+            self.deadline.get_or_insert(now + GRACE);
         }
         Ok(())
     }
 
     /// Sends what was kept, as far as the client takes it.
-    pub fn flush(&mut self, to: BorrowedFd<'_>, now: Instant) -> io::Result<()> {
-        let before = self.cost;
+    pub fn flush(&mut self, to: BorrowedFd<'_>) -> io::Result<()> {
         while let Some(packet) = self.packets.front() {
-            if !sent(to, &[IoSlice::new(packet)])? {
+            if !try_send(to, &[IoSlice::new(packet)])? {
                 break;
             }
             self.cost -= packet.len() + PACKET_COST;
@@ -63,28 +82,33 @@ impl Outbox {
         if self.packets.is_empty() {
             self.packets = VecDeque::new();
         }
-        if self.last && self.cost < before {
-            self.owes_since = Some(now);
-        } else if !self.last && self.cost <= QUEUE_MAX / 2 {
-            self.owes_since = None;
+        if !self.sealed && self.cost <= self.bound / 2 {
+            self.deadline = None;
         }
         Ok(())
     }
 
     /// The container has ended and need not wait any more, so neither does the client owe it anything.
     pub fn excuse(&mut self) {
-        self.owes_since = None;
+        self.deadline = None;
+    }
+
+    /// Throws away what was kept: nobody will take it.
+    pub fn discard(&mut self) {
+        self.packets = VecDeque::new();
+        self.cost = 0;
+        self.deadline = None;
     }
 
     /// The end is recorded: what is kept is all that will come.
     pub fn seal(&mut self, now: Instant) {
-        self.last = true;
-        self.owes_since = Some(now);
+        self.sealed = true;
+        self.deadline = Some(now + PARTING_LIMIT);
     }
 
     /// Whether everything that will ever come was sent.
     pub fn is_done(&self) -> bool {
-        self.last && self.packets.is_empty()
+        self.sealed && self.packets.is_empty()
     }
 
     /// Whether everything was sent.
@@ -97,23 +121,14 @@ impl Outbox {
         self.cost
     }
 
-    /// When the grace time is over, while the client owes us something.
+    /// When the client's time is over, while it has to hurry.
     pub fn deadline(&self) -> Option<Instant> {
-        let grace = if self.last { PARTING_GRACE } else { GRACE };
-        self.owes_since.map(|since| since + grace)
-    }
-
-    fn keep(&mut self, now: Instant, header: &[u8], payload: &[u8]) {
-        self.packets.push_back([header, payload].concat().into_boxed_slice());
-        self.cost += header.len() + payload.len() + PACKET_COST;
-        if self.cost >= QUEUE_MAX {
-            self.owes_since.get_or_insert(now);
-        }
+        self.deadline
     }
 }
 
 /// Sends one packet whole; `false` if there is no room for it now.
-fn sent(to: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<bool> {
+fn try_send(to: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<bool> {
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
     match sendmsg::<()>(to.as_raw_fd(), parts, &[], flags, None) {
         Ok(_) => Ok(true),

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use super::Clients;
+use super::outbox::Output;
 use crate::error::reason;
 use crate::plan::Stream;
 use crate::sink::Sinks;
@@ -246,7 +247,7 @@ impl Pump {
         }
         self.sinks.write(Timestamp::now(), stream, chunk);
         if !self.clients.is_empty() {
-            self.clients.offer(Instant::now(), stream, chunk);
+            self.clients.offer(&Output { now: Instant::now(), stream, chunk });
         }
     }
 }

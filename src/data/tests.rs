@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socketpair};
 
+use super::outbox::PARTING_LIMIT;
 use super::{ClientId, Pump, Turn};
 use crate::plan::{FileLog, Identity, JournalLog, LogPlan, Stream};
 use crate::sink::Sinks;
@@ -153,7 +154,7 @@ fn what_the_runtime_said_waits_for_a_client_that_is_behind() {
     };
     while !rig.pump.clients.settled() || heard.is_empty() {
         receive(&mut heard);
-        rig.pump.clients.flush(id, Instant::now());
+        rig.pump.clients.flush(id);
         rig.pump.resume();
     }
     assert_eq!((&heard[..], in_the_file(dir.path()), rig.lost()), (WORDS, 1, (0, 0)));
@@ -170,6 +171,6 @@ fn who_made_the_container_wait_is_not_dropped_after_its_end() {
     assert_eq!(rig.pump.clients.overdue(due), [0; 0]);
     let recorded = due + Duration::from_secs(1);
     assert!(rig.pump.clients.part(recorded).is_empty());
-    assert_eq!(rig.pump.clients.overdue(recorded + Duration::from_secs(59)), [0; 0]);
-    assert_eq!(rig.pump.clients.overdue(recorded + Duration::from_secs(60)), [id]);
+    assert_eq!(rig.pump.clients.overdue(recorded + PARTING_LIMIT - Duration::from_secs(1)), [0; 0]);
+    assert_eq!(rig.pump.clients.overdue(recorded + PARTING_LIMIT), [id]);
 }

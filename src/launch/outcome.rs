@@ -2,22 +2,34 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::core::Failure;
+use crate::error::Error;
 use crate::pid::Pid;
+use crate::plan::{Plan, Stdio};
 
 /// Bytes of a pid file that are looked at.
 const PID_FILE_MAX: u64 = 64;
 
-/// Removes the pid file of a former run, so that a runtime which writes none cannot make us send
-/// signals to whoever has that pid now. One that cannot be removed cannot be written either.
-pub fn forget_pid_file(path: &str) {
+/// Removes the pid file of a former run, or empties one that cannot be removed, so that a runtime
+/// which writes none cannot make us send signals to whoever has that pid now.
+///
+/// # Errors
+///
+/// [`Error::Fatal`] if the old content cannot be got rid of.
+pub fn forget_pid_file(path: &str) -> Result<(), Error> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            log::debug!("cannot remove the old pid file {path}: {error}");
-        }
-        _ => {}
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => File::options()
+            .write(true)
+            .truncate(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(path)
+            .map(drop)
+            .map_err(|_| Error::io(format_args!("Failed to remove the old pid file {path}"), error)),
     }
 }
 
@@ -44,15 +56,20 @@ pub fn read_pid(path: &str) -> Result<Pid, String> {
 
 /// The message to the caller: the runtime's own words where it had any and they can be the reason.
 /// They end at the first NUL, where callers stop reading too.
-pub fn failure_text(failure: &Failure, runtime: &str, mut stderr: Vec<u8>) -> Vec<u8> {
+pub fn failure_text(failure: &Failure, plan: &Plan, mut stderr: Vec<u8>) -> Vec<u8> {
+    let runtime = &plan.runtime.program;
     stderr.truncate(stderr.iter().position(|&byte| byte == 0).unwrap_or(stderr.len()));
     match failure {
         Failure::Runtime(_) | Failure::PidFile(_) if !stderr.is_empty() => stderr,
+        Failure::Runtime(exit) if plan.stdio == Stdio::Passthrough => {
+            format!("OCI runtime {runtime} failed with {exit}; its standard error has the reason")
+                .into_bytes()
+        }
         Failure::Runtime(exit) => {
             format!("OCI runtime {runtime} failed with {exit} and gave no reason").into_bytes()
         }
         Failure::PidFile(text) => text.clone().into_bytes(),
-        Failure::Spawn(text) => format!("Failed to execute OCI runtime {runtime}: {text}").into_bytes(),
+        Failure::Spawn(text) => text.clone().into_bytes(),
         Failure::Console(text) => text.clone().into_bytes(),
         Failure::Watch(text) => format!("Failed to watch the container: {text}").into_bytes(),
         Failure::Interrupted(signal) => {

@@ -3,13 +3,13 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::sys::socket::SockType;
-use nix::unistd::geteuid;
 
 use crate::error::Error;
+use crate::sys::file::remove;
 use crate::sys::socket;
 
 /// Clients that may wait to be accepted.
@@ -21,7 +21,8 @@ pub const BACKLOG: i32 = 128;
 pub struct Attach {
     listener: Option<OwnedFd>,
     path: PathBuf,
-    link: Option<PathBuf>,
+    /// The link, and what tells it from one that another supervisor has put in its place.
+    link: Option<(PathBuf, u64)>,
 }
 
 impl Attach {
@@ -34,12 +35,12 @@ impl Attach {
     pub fn open(bundle: &Path, link: Option<PathBuf>) -> Result<Attach, Error> {
         let path = bundle.join("attach");
         let doing = format_args!("Failed to make attach socket {}", path.display()).to_string();
-        let listener = socket::bind(&path, SockType::SeqPacket, 0o700).map_err(|e| Error::io(&doing, e))?;
+        let listener = socket::rebind(&path, SockType::SeqPacket, 0o700).map_err(|e| Error::io(&doing, e))?;
         let finished = socket::listen(&listener, BACKLOG)
             .map_err(|e| Error::io(&doing, e))
-            .and_then(|()| link.as_deref().map_or(Ok(()), |link| make_link(link, bundle)));
+            .and_then(|()| link.map(|link| make_link(link, bundle)).transpose());
         match finished {
-            Ok(()) => Ok(Attach { listener: Some(listener), path, link }),
+            Ok(link) => Ok(Attach { listener: Some(listener), path, link }),
             Err(error) => {
                 remove(&path);
                 Err(error)
@@ -55,14 +56,7 @@ impl Attach {
     /// Those of accept(2); the client goes on waiting.
     pub fn accept(&self) -> io::Result<Option<OwnedFd>> {
         let Some(listener) = &self.listener else { return Ok(None) };
-        while let Some(client) = socket::accept(listener.as_fd())? {
-            let uid = socket::peer_uid(&client)?;
-            if uid == 0 || uid == geteuid().as_raw() {
-                return Ok(Some(client));
-            }
-            log::warn!("refused an attach client of user {uid}");
-        }
-        Ok(None)
+        socket::accept_own(listener.as_fd(), "an attach client")
     }
 
     /// What to watch for clients, until it is closed.
@@ -80,33 +74,27 @@ impl Attach {
         remove(&self.path);
     }
 
-    /// Removes the link.
+    /// Removes the link, unless it belongs to a supervisor that the exit command has started.
     pub fn unlink_link(&self) {
-        if let Some(link) = &self.link {
+        if let Some((link, inode)) = &self.link
+            && fs::symlink_metadata(link).is_ok_and(|found| found.ino() == *inode)
+        {
             remove(link);
         }
     }
 }
 
-fn make_link(link: &Path, bundle: &Path) -> Result<(), Error> {
+fn make_link(link: PathBuf, bundle: &Path) -> Result<(PathBuf, u64), Error> {
     let doing = format!("Failed to make attach link {}", link.display());
-    match fs::symlink_metadata(link) {
+    match fs::symlink_metadata(&link) {
         Ok(found) if found.file_type().is_symlink() => {
-            fs::remove_file(link).map_err(|e| Error::io(&doing, e))?;
+            fs::remove_file(&link).map_err(|e| Error::io(&doing, e))?;
         }
         Ok(_) => return Err(Error::Fatal(format!("{doing}: there is something else"))),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(Error::io(&doing, error)),
     }
-    symlink(bundle, link).map_err(|e| Error::io(&doing, e))
-}
-
-/// Removes a path that may have been removed by the manager already.
-pub fn remove(path: &Path) {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            log::warn!("cannot remove {}: {error}", path.display());
-        }
-        _ => {}
-    }
+    symlink(bundle, &link).map_err(|e| Error::io(&doing, e))?;
+    let inode = fs::symlink_metadata(&link).map_err(|e| Error::io(&doing, e))?.ino();
+    Ok((link, inode))
 }

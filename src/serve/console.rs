@@ -1,20 +1,19 @@
 //! The console socket: where the runtime sends the master end of the container's terminal.
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::sys::socket::SockType;
-use nix::unistd::geteuid;
 
-use super::attach::remove;
 use crate::error::{Error, reason};
-use crate::sys::socket;
+use crate::sys::file::remove;
+use crate::sys::{random, socket};
 
 /// The longest path that fits into `sun_path` with its NUL (unix(7)).
 const SUN_PATH_MAX: usize = 107;
-/// How many names are tried where others are taken by files that are not sockets.
+/// How many more names are tried where one is taken.
 const NAMES: u32 = 16;
 
 /// A listening socket for one connection that brings one descriptor. Its path goes when the
@@ -47,34 +46,34 @@ pub enum Came {
 }
 
 impl Console {
-    /// Makes the socket `DIR/conmon-term.PID.N`, mode 0700. The directory's path may be of any
-    /// length: where the socket's would not fit, the runtime gets a way through `/proc`.
+    /// Makes the socket `DIR/conmon-term.RANDOM`, mode 0700. The directory is often one that all
+    /// share, so nothing that stands there is touched. Its path may be of any length: where the
+    /// socket's would not fit, the runtime gets a way through `/proc`.
     ///
     /// # Errors
     ///
     /// [`Error::Fatal`].
     pub fn open(dir: &Path) -> Result<Console, Error> {
-        let own = std::process::id();
-        let mut failure = None;
-        for n in 0..NAMES {
-            let name = format!("conmon-term.{own}.{n}");
-            let path = dir.join(&name);
-            match socket::bind(&path, SockType::Stream, 0o700) {
-                Ok(listener) => return Console::listening(listener, dir, path, &name),
-                Err(error) => failure = Some((path, error)),
+        let doing =
+            |error| Error::io(format_args!("Failed to make a console socket in {}", dir.display()), error);
+        let mut tries = 0;
+        let (listener, name) = loop {
+            let name = format!("conmon-term.{}", random::name().map_err(doing)?);
+            match socket::bind(&dir.join(&name), SockType::Stream, 0o700) {
+                Ok(listener) => break (listener, name),
+                Err(error) if error.kind() == ErrorKind::AddrInUse && tries < NAMES => tries += 1,
+                Err(error) => return Err(doing(error)),
             }
-        }
-        let (path, error) = failure.unwrap_or_else(|| (dir.to_owned(), ErrorKind::AlreadyExists.into()));
-        Err(Error::io(format_args!("Failed to make console socket {}", path.display()), error))
-    }
-
-    fn listening(listener: OwnedFd, dir: &Path, path: PathBuf, name: &str) -> Result<Console, Error> {
-        let mut console =
-            Console { state: State::Over, argument: path.to_string_lossy().into_owned(), path, _dir: None };
-        let doing = "Failed to listen at the console socket";
-        socket::listen(&listener, 1).map_err(|e| Error::io(doing, e))?;
+        };
+        let mut console = Console {
+            state: State::Over,
+            argument: dir.join(&name).to_string_lossy().into_owned(),
+            path: dir.join(&name),
+            _dir: None,
+        };
+        socket::listen(&listener, 1).map_err(doing)?;
         if console.argument.len() > SUN_PATH_MAX || console.path.to_str().is_none() {
-            let dir = File::open(dir).map_err(|e| Error::io(doing, e))?;
+            let dir = File::open(dir).map_err(doing)?;
             console.argument = format!("/proc/{}/fd/{}/{name}", std::process::id(), dir.as_raw_fd());
             console._dir = Some(dir);
         }
@@ -102,7 +101,10 @@ impl Console {
     /// Why no terminal will come any more, in words.
     pub fn turn(&mut self) -> Result<Came, String> {
         let came = match &self.state {
-            State::Listening(listener) => accept_runtime(listener.as_fd()).map(|c| c.map(State::Connected)),
+            State::Listening(listener) => {
+                let accepted = socket::accept_own(listener.as_fd(), "a console");
+                accepted.map(|connection| connection.map(State::Connected))
+            }
             State::Connected(connection) => match socket::receive_fd(connection.as_fd()) {
                 Ok(terminal) => {
                     self.state = State::Over;
@@ -132,15 +134,4 @@ impl Drop for Console {
     fn drop(&mut self) {
         remove(&self.path);
     }
-}
-
-fn accept_runtime(listener: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
-    while let Some(connection) = socket::accept(listener)? {
-        let uid = socket::peer_uid(&connection)?;
-        if uid == 0 || uid == geteuid().as_raw() {
-            return Ok(Some(connection));
-        }
-        log::warn!("refused a console of user {uid}");
-    }
-    Ok(None)
 }

@@ -11,6 +11,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use crate::error::Error;
+use crate::sys::file::remove;
 
 /// Most bytes of a line. A longer one is skipped like a bad one.
 const LINE_MAX: usize = 255;
@@ -183,7 +184,10 @@ impl Fifo {
             .write(true)
             .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
             .open(path)
-            .map_err(|error| Error::io(doing("open"), error))?;
+            .map_err(|error| {
+                remove(path);
+                Error::io(doing("open"), error)
+            })?;
         Ok(Fifo { file, path: path.to_owned(), grammar, lines: Lines::new(LINE_MAX), bad: 0 })
     }
 

@@ -60,7 +60,7 @@ impl Relay {
     /// [`Error::Fatal`] if the socket cannot be made.
     pub fn bind(bundle: &Path, host: &OsStr) -> Result<Relay, Error> {
         let path = bundle.join("notify/notify.sock");
-        let socket = socket::bind(&path, SockType::Datagram, 0o777).map_err(|error| {
+        let socket = socket::rebind(&path, SockType::Datagram, 0o777).map_err(|error| {
             Error::io(format_args!("Failed to bind notify socket {}", path.display()), error)
         })?;
         Ok(Relay { socket, host: host.to_owned(), dropped: 0 })

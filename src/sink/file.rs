@@ -158,7 +158,7 @@ impl FileSink {
         }
     }
 
-    /// Ends the log: a last attempt to tell of gaps, then fsync(2) if that was asked for.
+    /// Ends the log: a last attempt to tell of gaps.
     pub fn finish(&mut self, now: Timestamp) {
         if self.linked().is_none() {
             self.lose_unseen(now);
@@ -169,6 +169,10 @@ impl FileSink {
                 log::warn!("log file {path} does not tell of its gap: {}", reason(&error));
             }
         }
+    }
+
+    /// Brings the log to the disk, if that was asked for.
+    pub fn sync(&self) {
         if let (Ok(file), true) = (&self.file, self.sync)
             && let Err(error) = file.sync_all()
         {

@@ -114,14 +114,21 @@ impl Sinks {
         }
     }
 
-    /// Ends the log, after the last chunk: unfinished lines go to the journal, gaps are told of, the
-    /// file is synced if the plan says so. Of all calls, only this one may wait for a disk.
+    /// Ends the log, after the last chunk: unfinished lines go to the journal, gaps are told of.
     pub fn finish(&mut self, now: Timestamp) {
         if let Some(journal) = &mut self.journal {
             journal.finish(now);
         }
         if let Some(file) = &mut self.file {
             file.finish(now);
+        }
+    }
+
+    /// fsync(2) of the log file, if the plan says so. This may wait for a disk, so it belongs after the
+    /// end was recorded.
+    pub fn sync(&self) {
+        if let Some(file) = &self.file {
+            file.sync();
         }
     }
 

@@ -7,13 +7,14 @@ use crate::error::Error;
 use crate::launch::Streams;
 use crate::plan::{Plan, Stdio};
 use crate::reactor::Reactor;
-use crate::serve::attach::{self, Attach};
+use crate::serve::attach::Attach;
 use crate::serve::caller::Caller;
 use crate::serve::console::Console;
 use crate::serve::fifos::{self, Fifo};
 use crate::serve::notify::Relay;
 use crate::sink::Sinks;
 use crate::sys::fds::Inherited;
+use crate::sys::file::remove;
 use crate::sys::signals::Signals;
 
 /// What was opened or handed over while the caller could still be told by an exit status.
@@ -89,7 +90,7 @@ impl Endpoints {
             attach.unlink_link();
         }
         for fifo in [&self.ctl, &self.winsz].into_iter().flatten() {
-            attach::remove(fifo.path());
+            remove(fifo.path());
         }
         self.console = None;
     }

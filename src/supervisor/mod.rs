@@ -5,6 +5,7 @@
 
 mod ground;
 mod perform;
+mod record;
 mod source;
 mod turns;
 
@@ -16,7 +17,7 @@ use std::time::Instant;
 
 use crate::core::{Core, Effect, Event};
 use crate::data::{Input, Pump};
-use crate::error::Error;
+use crate::error::{Error, reason};
 use crate::launch::{self, Standing};
 use crate::pid::Pid;
 use crate::plan::{Plan, Stdio, Stream, Verb};
@@ -32,6 +33,7 @@ use crate::sys::pidfd::PidFd;
 use crate::sys::process;
 use crate::sys::signals::{self, Signals};
 use ground::{Endpoints, Ground, Lent};
+use record::Unwritten;
 use source::Source;
 
 /// What a supervisor owns.
@@ -56,7 +58,10 @@ pub struct Supervisor {
     oom: Option<OomWatch>,
     oom_score: Option<String>,
     draining: bool,
-    /// The end, as soon as the last client has everything.
+    /// The exit status in decimal, once it is known, and the files that still lack it.
+    status: String,
+    unwritten: Vec<Unwritten>,
+    /// The end, as soon as nothing is owed to a client or a file.
     finished: Option<u8>,
 }
 
@@ -154,6 +159,8 @@ impl Supervisor {
             oom: None,
             oom_score: lent.oom_score,
             draining: false,
+            status: String::new(),
+            unwritten: Vec::new(),
             finished: None,
             plan,
         }
@@ -162,7 +169,7 @@ impl Supervisor {
     /// Watches everything there is, asks for the runtime to be started, and loops until the end.
     fn watch(mut self) -> u8 {
         if let Err(error) = self.watch_all() {
-            let text = format!("Failed to watch a descriptor: {error}");
+            let text = format!("Failed to watch the container's streams and endpoints: {}", reason(&error));
             self.caller.failed(text.as_bytes());
             self.endpoints.remove();
             return 1;
@@ -204,7 +211,7 @@ impl Supervisor {
             Some(pipe) => match self.reactor.watch(pipe, Source::Start.id(), Watch::Reads) {
                 Ok(()) => true,
                 Err(error) => {
-                    log::debug!("the start pipe cannot be waited for: {error}");
+                    log::debug!("the start pipe cannot be waited for: {}", reason(&error));
                     false
                 }
             },
@@ -214,7 +221,8 @@ impl Supervisor {
     fn turn_until_finished(&mut self) -> u8 {
         let mut ready: Vec<Ready> = Vec::new();
         loop {
-            if let Some(status) = self.finished.filter(|_| self.pump.clients.is_empty()) {
+            let owes_nothing = self.pump.clients.is_empty() && self.unwritten.is_empty();
+            if let Some(status) = self.finished.filter(|_| owes_nothing) {
                 return status;
             }
             if let Err(error) = self.reactor.wait(self.deadline(), &mut ready) {
@@ -232,7 +240,8 @@ impl Supervisor {
     /// When the loop must go on even if nothing comes; `None` while the container just runs.
     fn deadline(&self) -> Option<Instant> {
         let asking = self.init.as_ref().and_then(|init| init.ask_again);
-        [self.core.deadline(), self.pump.deadline(), asking].into_iter().flatten().min()
+        let unwritten = self.unwritten.iter().map(|file| file.due).min();
+        [self.core.deadline(), self.pump.deadline(), asking, unwritten].into_iter().flatten().min()
     }
 
     /// Tells the lifecycle what happened, and does what it asks for, until it asks for nothing.

@@ -13,12 +13,11 @@ use crate::data::Turn;
 use crate::error::reason;
 use crate::launch;
 use crate::pid::Pid;
-use crate::plan::{Stdio, Stream, Verb};
+use crate::plan::{Stdio, Stream};
 use crate::reactor::{Ready, Watch};
 use crate::serve::attach::Attach;
 use crate::serve::console::Console;
 use crate::serve::oom::OomWatch;
-use crate::sys::file::{touch_new, write_new};
 use crate::sys::pidfd::PidFd;
 use crate::sys::process::Relation;
 use crate::sys::spawn::Spawn;
@@ -38,7 +37,7 @@ impl Supervisor {
             }
             Effect::Failed(failure) => self.fail(&failure),
             Effect::SignalRuntime(pid, signal) => {
-                signalled("the runtime", process::signal_child(pid, signal))
+                warn_unless_sent("the runtime", process::signal_child(pid, signal))
             }
             Effect::SignalContainer(signal) => self.signal_container(signal),
             Effect::KillContainer => self.kill_container(),
@@ -58,8 +57,8 @@ impl Supervisor {
         let replace = self.plan.runtime.replace_listen_pid;
         let listen_pid = std::env::var_os("LISTEN_PID");
         let set_listen_pid = launch::listen_pid(listen_pid.as_deref(), replace, process::own_pid())
+            .and_then(|set| launch::forget_pid_file(&self.plan.runtime.pid_file).map(|()| set))
             .map_err(|error| error.text().to_owned())?;
-        launch::forget_pid_file(&self.plan.runtime.pid_file);
         let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
         let own = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         let spawned = Spawn {
@@ -77,7 +76,9 @@ impl Supervisor {
         {
             log::warn!("{}", error.text());
         }
-        spawned.map_err(|error| reason(&error))
+        spawned.map_err(|error| {
+            format!("Failed to execute OCI runtime {}: {}", self.plan.runtime.program, reason(&error))
+        })
     }
 
     /// The runtime has ended, so whatever it had to say is there by now.
@@ -131,29 +132,20 @@ impl Supervisor {
 
     fn fail(&mut self, failure: &Failure) {
         let stderr = self.pump.take_text();
-        let text = launch::failure_text(failure, &self.plan.runtime.program, stderr);
+        let text = launch::failure_text(failure, &self.plan, stderr);
         self.caller.failed(&text);
+        self.pump.begin_drain();
+        self.pump.end_drain();
+        self.tell_losses();
         self.endpoints.console = None;
         self.inherited.close();
         self.close_clients();
         self.endpoints.remove();
     }
 
-    /// What logging has cost, if it has cost anything.
-    fn tell_losses(&self) {
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            let tally = self.pump.sinks.counts(stream);
-            for (sink, counts) in [("log file", tally.file), ("journal", tally.journal)] {
-                if let Some(lost) = counts.map(|counts| counts.lost).filter(|&lost| lost > 0) {
-                    log::warn!("{lost} bytes of {} are missing from the {sink}", stream.name());
-                }
-            }
-        }
-    }
-
     fn signal_container(&mut self, signal: i32) {
         let Some(init) = &self.init else { return };
-        signalled(
+        warn_unless_sent(
             "the container",
             match &init.handle {
                 Some(handle) => handle.signal(signal),
@@ -181,45 +173,8 @@ impl Supervisor {
         }
     }
 
-    /// The order is the callers': what they lent is free, clients have everything, then the files,
-    /// the general before the particular (CRI-O reads the first when it sees the second), then the
-    /// message; no failed step holds up the next.
-    fn record(&mut self, exit: Exit) {
-        self.draining = false;
-        self.pump.end_drain();
-        self.tell_losses();
-        self.inherited.close();
-        self.close_clients();
-
-        let status = exit.number().to_string();
-        let records = &self.plan.records;
-        let persisted = records.persist_dir.as_ref().map(|dir| dir.join("exit"));
-        let announced = records.exit_dir.as_ref().map(|dir| dir.join(&self.plan.identity.id));
-        for path in [persisted, announced].into_iter().flatten() {
-            if let Err(error) = write_new(&path, status.as_bytes(), 0o644, false) {
-                log::error!("cannot write exit file {}: {}", path.display(), reason(&error));
-            }
-        }
-        if matches!(self.plan.verb, Verb::Exec { .. }) {
-            self.caller.ended(exit);
-        }
-        if let Some(attach) = &self.endpoints.attach {
-            attach.unlink_socket();
-        }
-    }
-
-    /// Creates the empty `oom` files; those that exist are left alone.
-    pub(super) fn note_oom(&self) {
-        let persist = self.plan.records.persist_dir.as_ref().map(|dir| dir.join("oom"));
-        let bundle = self.plan.runtime.bundle.as_ref().map(|dir| std::path::Path::new(dir).join("oom"));
-        for path in [persist, bundle].into_iter().flatten() {
-            if let Err(error) = touch_new(&path) {
-                log::error!("cannot create {}: {}", path.display(), reason(&error));
-            }
-        }
-    }
-
-    fn close_clients(&mut self) {
+    /// Nobody new can attach, and clients that have everything see the end.
+    pub(super) fn close_clients(&mut self) {
         if let Some(listener) = self.endpoints.attach.as_mut().and_then(Attach::close) {
             self.close(listener);
         }
@@ -250,6 +205,7 @@ impl Supervisor {
         if let Some(journal) = self.pump.sinks.journal_fd() {
             self.reactor.forget(journal);
         }
+        self.pump.sinks.sync();
         self.pump.sinks.close();
         if let Err(error) = process::set_subreaper(false) {
             log::warn!("cannot stop being a subreaper: {}", reason(&error));
@@ -287,7 +243,7 @@ impl Supervisor {
 }
 
 /// A process that has ended meanwhile needs no signal.
-fn signalled(whom: &str, result: io::Result<()>) {
+fn warn_unless_sent(whom: &str, result: io::Result<()>) {
     if let Err(error) = result
         && error.raw_os_error() != Some(libc::ESRCH)
     {

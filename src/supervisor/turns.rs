@@ -66,6 +66,7 @@ impl Supervisor {
         if self.init.as_ref().and_then(|init| init.ask_again).is_some_and(|at| now >= at) {
             self.on_init();
         }
+        self.write_overdue(now);
         if self.draining && self.pump.drained() {
             self.draining = false;
             self.happen(Event::Drained);
@@ -209,7 +210,7 @@ impl Supervisor {
 
     fn on_client(&mut self, id: ClientId, ready: Ready) {
         if ready.writable {
-            self.pump.clients.flush(id, Instant::now());
+            self.pump.clients.flush(id);
         }
         if ready.readable {
             self.pump.clients.note_input(id);
@@ -243,7 +244,7 @@ impl Supervisor {
                     self.reactor.again(Ready::to_read(source.id()));
                 }
             }
-            Err(error) => log::warn!("cannot read a control fifo: {}", reason(&error)),
+            Err(error) => log::warn!("cannot read the {source:?} fifo: {}", reason(&error)),
         }
     }
 
@@ -274,6 +275,8 @@ impl Supervisor {
 
     /// The container, which is not our child, has ended: how can be learnt once it was reaped.
     fn on_init(&mut self) {
+        // It may have become our child meanwhile, by the end of its parent; then we are told more.
+        self.reap();
         let Some(init) = &mut self.init else { return };
         let exit = init.handle.as_ref().and_then(|handle| handle.exit());
         if exit.is_none() && init.asked < ASK_TIMES {

@@ -85,6 +85,16 @@ fn at_step(step: &str, path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{step} {}: {}", path.display(), reason(error)))
 }
 
+/// Removes a path, which somebody else may have removed already; a failure is a diagnostic.
+pub fn remove(path: &Path) {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            log::warn!("cannot remove {}: {}", path.display(), reason(&error));
+        }
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

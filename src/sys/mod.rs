@@ -9,6 +9,7 @@ pub mod memory;
 pub mod pidfd;
 pub mod process;
 pub mod pty;
+pub mod random;
 pub mod signals;
 pub mod socket;
 pub mod spawn;

@@ -15,7 +15,9 @@ use nix::sys::socket::{
     self, AddressFamily, Backlog, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
 };
 use nix::sys::stat::{self, Mode, SFlag};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
+
+use crate::error::reason;
 
 /// Most data bytes that [`receive_fd`] takes along with the descriptor. A runtime sends a name of
 /// no interest; what is longer is cut (stream) or lost (datagram).
@@ -42,15 +44,31 @@ pub fn unix(kind: SockType) -> io::Result<OwnedFd> {
 ///
 /// # Errors
 ///
-/// Those of the system calls, and `AlreadyExists` if the path is taken by something other than a
-/// socket, which is left alone. A socket there is taken to be stale, and unlinked.
+/// Those of the system calls: EADDRINUSE if anything stands at the path.
 pub fn bind(path: &Path, kind: SockType, mode: u32) -> io::Result<OwnedFd> {
+    bind_in(path, kind, mode, false)
+}
+
+/// The same, for a path that belongs to this container: a socket that stands there is left by an
+/// earlier run, and replaced.
+///
+/// # Errors
+///
+/// Those of the system calls, and `AlreadyExists` if the path is taken by something other than a
+/// socket, which is left alone.
+pub fn rebind(path: &Path, kind: SockType, mode: u32) -> io::Result<OwnedFd> {
+    bind_in(path, kind, mode, true)
+}
+
+fn bind_in(path: &Path, kind: SockType, mode: u32, replace: bool) -> io::Result<OwnedFd> {
     let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
         return Err(io::Error::new(ErrorKind::InvalidInput, format!("{} names no file", path.display())));
     };
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     let dir = open_path(parent, libc::O_DIRECTORY)?;
-    remove_stale(&dir, name, path)?;
+    if replace {
+        remove_stale(&dir, name, path)?;
+    }
 
     let socket = unix(kind)?;
     stat::fchmod(&socket, Mode::from_bits_truncate(mode))?;
@@ -87,6 +105,23 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
             Err(errno) => return Err(errno.into()),
         }
     }
+}
+
+/// The next waiting client that is root or this process's own user; others are closed at once, with
+/// a diagnostic that calls them `what`. `None` if nobody waits.
+///
+/// # Errors
+///
+/// Those of accept(2).
+pub fn accept_own(listener: BorrowedFd<'_>, what: &str) -> io::Result<Option<OwnedFd>> {
+    while let Some(client) = accept(listener)? {
+        match peer_uid(&client) {
+            Ok(uid) if uid == 0 || uid == geteuid().as_raw() => return Ok(Some(client)),
+            Ok(uid) => log::warn!("refused {what} of user {uid}"),
+            Err(error) => log::warn!("refused {what} of an unknown user: {}", reason(&error)),
+        }
+    }
+    Ok(None)
 }
 
 /// The user id that the peer had when it connected (SO_PEERCRED, unix(7)).
@@ -228,7 +263,7 @@ mod tests {
                 let path = base.join("attach");
                 // The second time replaces the stale socket of the first.
                 for _ in 0..2 {
-                    let socket = bind(&path, SockType::SeqPacket, mode).unwrap();
+                    let socket = rebind(&path, SockType::SeqPacket, mode).unwrap();
                     let found = fs::symlink_metadata(&path).unwrap();
                     assert!(found.file_type().is_socket());
                     assert_eq!(found.permissions().mode() & 0o7777, mode);
@@ -250,7 +285,7 @@ mod tests {
             }];
         for make in make {
             make();
-            let error = bind(&path, SockType::Stream, 0o600).unwrap_err();
+            let error = rebind(&path, SockType::Stream, 0o600).unwrap_err();
             assert_eq!(error.to_string(), format!("{} exists and is not a socket", path.display()));
             fs::remove_file(&path).or_else(|_| fs::remove_dir(&path)).unwrap();
         }
@@ -261,7 +296,7 @@ mod tests {
     fn clients_are_accepted_and_known() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("control.sock");
-        let listener = bind(&path, SockType::Stream, 0o600).unwrap();
+        let listener = rebind(&path, SockType::Stream, 0o600).unwrap();
         listen(&listener, 10).unwrap();
         assert!(accept(listener.as_fd()).unwrap().is_none());
         let mut client = UnixStream::connect(&path).unwrap();
@@ -321,7 +356,7 @@ mod tests {
         let mut buf = [0; 16];
         for base in [dir.path().to_owned(), deep(dir.path())] {
             let path = base.join("notify.sock");
-            let receiver = UnixDatagram::from(bind(&path, SockType::Datagram, 0o777).unwrap());
+            let receiver = UnixDatagram::from(rebind(&path, SockType::Datagram, 0o777).unwrap());
             send_to(sender.as_fd(), path.as_os_str(), b"READY=1").unwrap();
             let n = receiver.recv(&mut buf).unwrap();
             assert_eq!(&buf[..n], b"READY=1");
@@ -343,7 +378,7 @@ mod tests {
     fn a_full_receiver_does_not_block() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("full");
-        let _receiver = bind(&path, SockType::Datagram, 0o600).unwrap();
+        let _receiver = rebind(&path, SockType::Datagram, 0o600).unwrap();
         let sender = unix(SockType::Datagram).unwrap();
         let error = (0..100_000).find_map(|_| send_to(sender.as_fd(), path.as_os_str(), b"x").err()).unwrap();
         assert_eq!(error.kind(), ErrorKind::WouldBlock);

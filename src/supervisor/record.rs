@@ -1,0 +1,112 @@
+//! Recording the container's end.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use conward_protocol::Exit;
+
+use super::Supervisor;
+use crate::error::reason;
+use crate::plan::{Stream, Verb};
+use crate::sys::file::{touch_new, write_new};
+
+/// A file that could not be written is tried again so many times, after a pause that doubles: for
+/// about three seconds. The supervisor does not end before that; nothing else waits for it.
+const RETRIES: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// An exit file that is still to be written.
+#[derive(Debug)]
+pub(super) struct Unwritten {
+    path: PathBuf,
+    tries: u32,
+    /// When it is tried again.
+    pub due: Instant,
+}
+
+impl Supervisor {
+    /// The order is the callers': what they lent is free, clients have everything, then the files,
+    /// the general before the particular (CRI-O reads the first when it sees the second), then the
+    /// message; no failed step holds up the next.
+    pub(super) fn record(&mut self, exit: Exit) {
+        self.draining = false;
+        self.pump.end_drain();
+        self.tell_losses();
+        self.inherited.close();
+        self.close_clients();
+
+        self.status = exit.number().to_string();
+        let records = &self.plan.records;
+        let persisted = records.persist_dir.as_ref().map(|dir| dir.join("exit"));
+        let announced = records.exit_dir.as_ref().map(|dir| dir.join(&self.plan.identity.id));
+        for path in [persisted, announced].into_iter().flatten() {
+            self.write_exit_file(path, 0);
+        }
+        if matches!(self.plan.verb, Verb::Exec { .. }) {
+            self.caller.ended(exit);
+        }
+        if let Some(attach) = &self.endpoints.attach {
+            attach.unlink_socket();
+        }
+    }
+
+    /// Tries again what could not be written, where that is due.
+    pub(super) fn write_overdue(&mut self, now: Instant) {
+        let (due, later) = std::mem::take(&mut self.unwritten).into_iter().partition(|file| now >= file.due);
+        self.unwritten = later;
+        for file in Vec::into_iter(due) {
+            self.write_exit_file(file.path, file.tries);
+        }
+    }
+
+    fn write_exit_file(&mut self, path: PathBuf, tries: u32) {
+        let Err(error) = write_new(&path, self.status.as_bytes(), 0o644, false) else { return };
+        log::error!("cannot write exit file {}: {}", path.display(), reason(&error));
+        if may_pass(&error) && tries < RETRIES {
+            let due = Instant::now() + FIRST_PAUSE * 2u32.pow(tries);
+            self.unwritten.push(Unwritten { path, tries: tries + 1, due });
+        }
+    }
+
+    /// Creates the empty `oom` files; those that exist are left alone.
+    pub(super) fn note_oom(&self) {
+        let persist = self.plan.records.persist_dir.as_ref().map(|dir| dir.join("oom"));
+        let bundle = self.plan.runtime.bundle.as_ref().map(|dir| Path::new(dir).join("oom"));
+        for path in [persist, bundle].into_iter().flatten() {
+            if let Err(error) = touch_new(&path) {
+                log::error!("cannot create {}: {}", path.display(), reason(&error));
+            }
+        }
+    }
+
+    /// What was not logged, and why not.
+    pub(super) fn tell_losses(&self) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let tally = self.pump.sinks.counts(stream);
+            for (sink, counts) in [("log file", tally.file), ("journal", tally.journal)] {
+                let Some(counts) = counts else { continue };
+                let name = stream.name();
+                if counts.lost > 0 {
+                    log::warn!("{} bytes of {name} are missing from the {sink}", counts.lost);
+                }
+                if counts.withheld > 0 {
+                    log::info!("{} bytes of {name} are beyond the limit of the {sink}", counts.withheld);
+                }
+            }
+        }
+    }
+}
+
+/// Whether time may help: a full disk may be freed, a missing directory does not come back.
+fn may_pass(error: &io::Error) -> bool {
+    !matches!(
+        error.kind(),
+        ErrorKind::NotFound
+            | ErrorKind::PermissionDenied
+            | ErrorKind::NotADirectory
+            | ErrorKind::IsADirectory
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::AlreadyExists
+    )
+}
