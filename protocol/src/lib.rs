@@ -10,6 +10,7 @@
 mod names;
 
 pub mod body;
+pub mod codec;
 pub mod event;
 mod exit;
 mod greeting;
@@ -30,7 +31,7 @@ pub use greeting::Greeting;
 pub use line::{Line, Lines};
 pub use op::Op;
 pub use record::Record;
-pub use reply::{ErrorCode, Failure, Reply, Tag};
+pub use reply::{ErrorCode, Failure, Outcome, Reply, Tag};
 pub use request::Request;
 pub use signal::Signal;
 pub use state::{State, Step};

@@ -18,6 +18,9 @@ macro_rules! names {
             /// Every value, in the order of the definition.
             pub const ALL: &'static [$name] = &[$($name::$variant,)+];
 
+            /// Their words.
+            pub const NAMES: &'static [&'static str] = &[$($text,)+];
+
             /// The word on the wire.
             pub fn name(self) -> &'static str {
                 match self {
@@ -50,7 +53,7 @@ macro_rules! names {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<$name, D::Error> {
                 let word = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(from)?;
                 $name::from_name(&word).ok_or_else(|| {
-                    serde::de::Error::unknown_variant(&word, &[$($text,)+])
+                    serde::de::Error::unknown_variant(&word, $name::NAMES)
                 })
             }
         }
