@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 /// How a process ended, as far as the supervisor could learn it.
 ///
 /// There is no default: a status that could not be had is [`Exit::Unknown`], and no conversion
@@ -51,9 +54,61 @@ impl fmt::Display for Exit {
     }
 }
 
+/// On the wire: `{"code":7}`, `{"signal":9}`, `{"timed_out":true}` or `{"unknown":true}`.
+impl Serialize for Exit {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(Some(1))?;
+        match self {
+            Exit::Code(code) => map.serialize_entry("code", code)?,
+            Exit::Signal(signal) => map.serialize_entry("signal", signal)?,
+            Exit::TimedOut => map.serialize_entry("timed_out", &true)?,
+            Exit::Unknown => map.serialize_entry("unknown", &true)?,
+        }
+        map.end()
+    }
+}
+
+/// An object with none of the known fields is [`Exit::Unknown`]: it was written by a later version.
+impl<'de> Deserialize<'de> for Exit {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Exit, D::Error> {
+        #[derive(Deserialize)]
+        struct Fields {
+            code: Option<u8>,
+            signal: Option<u8>,
+            #[serde(default)]
+            timed_out: bool,
+        }
+        match Fields::deserialize(from)? {
+            Fields { timed_out: true, .. } => Ok(Exit::TimedOut),
+            Fields { signal: Some(signal @ 1..=64), .. } => Ok(Exit::Signal(signal)),
+            Fields { signal: Some(_), .. } => Err(de::Error::custom("expected a signal from 1 to 64")),
+            Fields { code: Some(code), .. } => Ok(Exit::Code(code)),
+            Fields { .. } => Ok(Exit::Unknown),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Exit;
+
+    #[test]
+    fn on_the_wire() {
+        let table = [
+            (Exit::Code(0), r#"{"code":0}"#),
+            (Exit::Signal(9), r#"{"signal":9}"#),
+            (Exit::TimedOut, r#"{"timed_out":true}"#),
+            (Exit::Unknown, r#"{"unknown":true}"#),
+        ];
+        for (exit, json) in table {
+            assert_eq!(serde_json::to_string(&exit).expect("JSON"), json);
+            assert_eq!(serde_json::from_str::<Exit>(json).expect("an exit"), exit);
+        }
+        assert_eq!(serde_json::from_str::<Exit>(r#"{"later":1}"#).expect("an exit"), Exit::Unknown);
+        for json in [r#"{"code":256}"#, r#"{"signal":0}"#, r#"{"signal":65}"#, r#"{"code":-1}"#, "0"] {
+            assert!(serde_json::from_str::<Exit>(json).is_err(), "{json}");
+        }
+    }
 
     #[test]
     fn numbers() {
