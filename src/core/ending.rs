@@ -157,7 +157,7 @@ impl Core {
     }
 
     pub(super) fn drain(&self, now: Instant, exit: Exit, out: &mut Vec<Effect>) -> Phase {
-        out.push(Effect::Drain);
+        out.push(Effect::Drain(exit));
         Phase::Draining { exit, until: now + DRAIN_LIMIT }
     }
 

@@ -62,8 +62,8 @@ pub enum Effect {
     SignalContainer(i32),
     /// End the container and its process group at once: its time is up.
     KillContainer,
-    /// Bring all output that is there to the logs and the clients.
-    Drain,
+    /// The container has ended like this: bring all output that is there to the logs and the clients.
+    Drain(Exit),
     /// Record the end: release what the caller lent, close clients, write the exit files, report.
     Record(Exit),
     /// Let go of the caller, of the container's descriptors and of orphans, before the exit command is

@@ -52,7 +52,7 @@ fn a_life() {
     let mut run = Run::alive(Shape { exit_command: Some(Duration::ZERO), ..CREATE });
     assert_eq!(run.core.deadline(), None, "an idle supervisor has no timer");
     assert_eq!(run.feed(Event::Reaped(pid(99), Exit::Code(1))), [], "an orphan");
-    assert_eq!(run.feed(Event::Reaped(pid(20), Exit::Code(7))), [Effect::Drain]);
+    assert_eq!(run.feed(Event::Reaped(pid(20), Exit::Code(7))), [Effect::Drain(Exit::Code(7))]);
     assert_eq!(run.feed(Event::Drained), [Effect::Record(Exit::Code(7))]);
     assert_eq!(run.feed(Event::Recorded), [Effect::LetGo, Effect::RunExitCommand]);
     assert_eq!(run.feed(Event::CommandSpawned(Some(pid(30)))), []);
@@ -67,7 +67,7 @@ fn an_exit_before_its_pid_is_known_is_kept() {
     run.feed(Event::Spawned(Ok(pid(10))));
     run.feed(Event::Reaped(pid(20), Exit::Code(3)));
     run.feed(Event::Reaped(pid(10), Exit::Code(3)));
-    assert_eq!(run.feed(settled(20)), [Effect::Launched(pid(20)), Effect::Drain]);
+    assert_eq!(run.feed(settled(20)), [Effect::Launched(pid(20)), Effect::Drain(Exit::Code(3))]);
     assert_eq!(run.feed(Event::Drained), [Effect::Record(Exit::Code(3))]);
     assert_eq!(run.feed(Event::Recorded), [Effect::LetGo, Effect::Finish(3)]);
 }
@@ -146,13 +146,17 @@ fn the_time_limit() {
     assert_eq!(until, run.now + Duration::from_secs(10));
     run.now = until;
     assert_eq!(run.feed(Event::Tick), [Effect::KillContainer]);
-    assert_eq!(run.feed(Event::Reaped(pid(20), Exit::Signal(9))), [Effect::Drain]);
+    assert_eq!(run.feed(Event::Reaped(pid(20), Exit::Signal(9))), [Effect::Drain(Exit::TimedOut)]);
     assert_eq!(run.feed(Event::Drained), [Effect::Record(Exit::TimedOut)]);
 
     let mut run = Run::alive(Shape { timeout: Some(Duration::ZERO), ..CREATE });
     run.feed(Event::Tick);
     run.now += KILL_LIMIT;
-    assert_eq!(run.feed(Event::Tick), [Effect::Drain], "a process that does not die is not waited for");
+    assert_eq!(
+        run.feed(Event::Tick),
+        [Effect::Drain(Exit::TimedOut)],
+        "a process that does not die is not waited for"
+    );
 }
 
 #[test]

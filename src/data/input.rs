@@ -79,6 +79,11 @@ impl Input {
         }
     }
 
+    /// No more input will come: it closes as soon as what is on the way is written.
+    pub fn end(&mut self) {
+        self.ending = true;
+    }
+
     /// Moves input from the clients to the container until one side waits; at most `budget`
     /// packets.
     pub fn turn(&mut self, clients: &mut Clients, budget: usize) -> Step {

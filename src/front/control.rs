@@ -38,7 +38,8 @@ mod tests {
             assert_eq!(own(id), None, "{id:?}");
         }
         let found = directory(None, false, "abc", &env);
-        let wanted = if nix::unistd::geteuid().is_root() { "/run/conward/abc" } else { "/run/user/7/conward/abc" };
+        let wanted =
+            if nix::unistd::geteuid().is_root() { "/run/conward/abc" } else { "/run/user/7/conward/abc" };
         assert_eq!(found, Some(PathBuf::from(wanted)));
     }
 }

@@ -8,22 +8,19 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use conward_protocol::{LINE_MAX, Line, Lines};
+use conward_protocol::limits::{CLIENTS_MAX, LINE_MAX, QUEUE_MAX};
+use conward_protocol::{Line, Lines, SOCKET_FILE};
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockType, sendmsg};
 use nix::unistd::geteuid;
 
-use super::attach::remove;
 use crate::error::{Error, reason};
+use crate::sys::file::remove;
 use crate::sys::io::read_into;
 use crate::sys::socket;
 
 /// Clients that may wait to be accepted.
 const BACKLOG: i32 = 64;
-/// Clients at a time; the next one is told so and closed.
-pub const CLIENTS_MAX: usize = 64;
-/// Bytes that a client may leave unread. At the bound it is dropped.
-pub const QUEUE_MAX: usize = 1 << 20;
 /// Bytes that are read from one client in one turn.
 const READ_MAX: usize = 16 * 1024;
 
@@ -85,18 +82,13 @@ impl Control {
             if !owner.is_dir() || owner.uid() != geteuid().as_raw() || owner.mode() & 0o077 != 0 {
                 return Err(io::Error::other("the directory is not ours alone"));
             }
-            let path = dir.join("control.sock");
-            let listener = socket::bind(&path, SockType::Stream, 0o600)?;
+            let path = dir.join(SOCKET_FILE);
+            let listener = socket::rebind(&path, SockType::Stream, 0o600)?;
             socket::listen(&listener, BACKLOG)?;
             let inode = fs::symlink_metadata(&path)?.ino();
             Ok(Control { listener, dir: dir.to_owned(), inode, clients: Vec::new(), next: 0 })
         };
         make().map_err(|error| Error::io(doing, error))
-    }
-
-    /// The directory of the socket.
-    pub fn dir(&self) -> &Path {
-        &self.dir
     }
 
     /// What to watch for new clients.
@@ -115,12 +107,7 @@ impl Control {
     ///
     /// Those of accept(2); the client goes on waiting.
     pub fn accept(&mut self) -> io::Result<Option<ControlId>> {
-        while let Some(fd) = socket::accept(self.listener.as_fd())? {
-            let uid = socket::peer_uid(&fd)?;
-            if uid != 0 && uid != geteuid().as_raw() {
-                log::warn!("refused a control client of user {uid}");
-                continue;
-            }
+        while let Some(fd) = socket::accept_own(self.listener.as_fd(), "a control client")? {
             if self.clients.len() >= CLIENTS_MAX {
                 log::warn!("refused a control client: there are {CLIENTS_MAX} already");
                 continue;
@@ -183,12 +170,20 @@ impl Control {
         Some(self.clients.remove(at).fd)
     }
 
-    /// Removes the socket's path, unless another supervisor has put its own there.
-    pub fn unlink(&self) {
-        let path = self.dir.join("control.sock");
+    /// Removes the socket and its directory, unless another supervisor has put its own there.
+    pub fn remove_dir(&self) {
+        let path = self.dir.join(SOCKET_FILE);
         if fs::symlink_metadata(&path).is_ok_and(|found| found.ino() == self.inode) {
             remove(&path);
+            if let Err(error) = fs::remove_dir(&self.dir) {
+                log::warn!("cannot remove {}: {}", self.dir.display(), reason(&error));
+            }
         }
+    }
+
+    /// How many clients there are, and bytes that wait for them.
+    pub fn load(&self) -> (usize, usize) {
+        (self.clients.len(), self.clients.iter().map(|client| client.queued).sum())
     }
 }
 

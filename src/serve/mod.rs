@@ -6,7 +6,9 @@
 pub mod attach;
 pub mod caller;
 pub mod console;
+pub mod control;
 pub mod fifos;
 pub mod notify;
 pub mod oom;
 pub mod pipes;
+pub mod ring;

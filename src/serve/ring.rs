@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 /// Events that are kept. At the bound the oldest goes; who asks for it is told how many are missing.
-const EVENTS_MAX: usize = conward_protocol::RING;
+const EVENTS_MAX: usize = conward_protocol::limits::RING;
 
 /// Encoded events with their sequence numbers, which begin at 1 and have no gaps.
 #[derive(Debug, Default)]

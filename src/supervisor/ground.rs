@@ -10,6 +10,7 @@ use crate::reactor::Reactor;
 use crate::serve::attach::Attach;
 use crate::serve::caller::Caller;
 use crate::serve::console::Console;
+use crate::serve::control::Control;
 use crate::serve::fifos::{self, Fifo};
 use crate::serve::notify::Relay;
 use crate::sink::Sinks;
@@ -62,6 +63,7 @@ pub(super) struct Endpoints {
     pub ctl: Option<Fifo>,
     pub winsz: Option<Fifo>,
     pub notify: Option<Relay>,
+    pub control: Option<Control>,
     /// Until the terminal has come.
     pub console: Option<Console>,
 }
@@ -69,6 +71,12 @@ pub(super) struct Endpoints {
 impl Endpoints {
     fn make(&mut self, plan: &Plan) -> Result<(), Error> {
         let bundle = plan.runtime.bundle.as_deref().map(Path::new);
+        // A container can do without, so trouble here is only told.
+        self.control = plan
+            .endpoints
+            .control_dir
+            .as_deref()
+            .and_then(|dir| Control::open(dir).inspect_err(|error| log::warn!("{}", error.text())).ok());
         if let (Some(bundle), Some(host)) = (bundle, &plan.endpoints.notify) {
             self.notify = Some(Relay::bind(bundle, host.as_ref())?);
         }
@@ -93,5 +101,8 @@ impl Endpoints {
             remove(fifo.path());
         }
         self.console = None;
+        if let Some(control) = &self.control {
+            control.remove_dir();
+        }
     }
 }

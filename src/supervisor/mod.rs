@@ -3,9 +3,13 @@
 //! [`run`] is the launch from top to bottom. After it, `turns` says what each ready descriptor
 //! leads to, and `perform` what each effect of the lifecycle is done with.
 
+mod control;
 mod ground;
+mod life;
+mod operations;
 mod perform;
 mod record;
+mod requests;
 mod source;
 mod turns;
 
@@ -25,6 +29,7 @@ use crate::reactor::{Reactor, Ready, Watch};
 use crate::serve::attach::Attach;
 use crate::serve::caller::Caller;
 use crate::serve::console::Console;
+use crate::serve::control::{Control, ControlId};
 use crate::serve::fifos::Size;
 use crate::serve::oom::OomWatch;
 use crate::sink::Sinks;
@@ -33,7 +38,10 @@ use crate::sys::pidfd::PidFd;
 use crate::sys::process;
 use crate::sys::signals::{self, Signals};
 use ground::{Endpoints, Ground, Lent};
+use life::Life;
+use operations::{Operation, OperationId};
 use record::Unwritten;
+use requests::Waiter;
 use source::Source;
 
 /// What a supervisor owns.
@@ -57,6 +65,13 @@ pub struct Supervisor {
     init: Option<Init>,
     oom: Option<OomWatch>,
     oom_score: Option<String>,
+    /// What managers are told.
+    life: Life,
+    subscribers: Vec<ControlId>,
+    waiters: Vec<Waiter>,
+    /// Runtimes at work for a request.
+    operations: Vec<Operation>,
+    next_operation: OperationId,
     draining: bool,
     /// The exit status in decimal, once it is known, and the files that still lack it.
     status: String,
@@ -75,6 +90,16 @@ struct Init {
     /// When to ask again how it ended, after it was seen to end.
     ask_again: Option<Instant>,
     asked: u32,
+}
+
+impl Init {
+    /// Sends a signal to this very process.
+    fn signal(&self, signal: i32) -> io::Result<()> {
+        match &self.handle {
+            Some(handle) => handle.signal(signal),
+            None => process::signal_child(self.pid, signal),
+        }
+    }
 }
 
 /// Runs one container from its creation to its end. Returns the exit status for the process.
@@ -158,6 +183,11 @@ impl Supervisor {
             init: None,
             oom: None,
             oom_score: lent.oom_score,
+            life: Life::new(),
+            subscribers: Vec::new(),
+            waiters: Vec::new(),
+            operations: Vec::new(),
+            next_operation: 0,
             draining: false,
             status: String::new(),
             unwritten: Vec::new(),
@@ -194,6 +224,7 @@ impl Supervisor {
         reads(endpoints.winsz.as_ref().map(AsFd::as_fd), Source::Winsz)?;
         reads(endpoints.notify.as_ref().map(AsFd::as_fd), Source::Notify)?;
         reads(endpoints.console.as_ref().and_then(Console::fd), Source::Console)?;
+        reads(endpoints.control.as_ref().map(Control::listener), Source::ControlListener)?;
         self.watch_stdin()?;
         let journal = self.pump.sinks.journal_fd();
         journal.map_or(Ok(()), |fd| self.reactor.watch(fd, Source::Journal.id(), Watch::Writes))
@@ -241,7 +272,8 @@ impl Supervisor {
     fn deadline(&self) -> Option<Instant> {
         let asking = self.init.as_ref().and_then(|init| init.ask_again);
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
-        [self.core.deadline(), self.pump.deadline(), asking, unwritten].into_iter().flatten().min()
+        let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
+        [self.core.deadline(), self.pump.deadline(), asking, unwritten, late].into_iter().flatten().min()
     }
 
     /// Tells the lifecycle what happened, and does what it asks for, until it asks for nothing.

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-use conward_protocol::Exit;
+use conward_protocol::{Cause, Exit, State, Step, What};
 
 use super::turns::output;
 use super::{Init, Source, Supervisor};
@@ -32,6 +32,8 @@ impl Supervisor {
             Effect::Adopt(pid) => return Some(self.adopt(pid)),
             Effect::Launched(pid) => {
                 self.pump.release_stderr();
+                self.life.created(pid);
+                self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
                 self.caller.launched(pid);
                 memory::trim();
             }
@@ -41,9 +43,13 @@ impl Supervisor {
             }
             Effect::SignalContainer(signal) => self.signal_container(signal),
             Effect::KillContainer => self.kill_container(),
-            Effect::Drain => self.drain(),
+            Effect::Drain(exit) => {
+                self.note_exit(exit);
+                self.drain();
+            }
             Effect::Record(exit) => {
                 self.record(exit);
+                self.note_record();
                 return Some(Event::Recorded);
             }
             Effect::LetGo => self.let_go(),
@@ -134,6 +140,8 @@ impl Supervisor {
         let stderr = self.pump.take_text();
         let text = launch::failure_text(failure, &self.plan, stderr);
         self.caller.failed(&text);
+        let message = String::from_utf8_lossy(&text).into_owned();
+        self.announce(What::CreateFailed { message }, Cause::Runtime);
         self.pump.begin_drain();
         self.pump.end_drain();
         self.tell_losses();
@@ -144,14 +152,9 @@ impl Supervisor {
     }
 
     fn signal_container(&mut self, signal: i32) {
-        let Some(init) = &self.init else { return };
-        warn_unless_sent(
-            "the container",
-            match &init.handle {
-                Some(handle) => handle.signal(signal),
-                None => process::signal_child(init.pid, signal),
-            },
-        );
+        if let Some(init) = &self.init {
+            warn_unless_sent("the container", init.signal(signal));
+        }
     }
 
     fn kill_container(&mut self) {
@@ -234,7 +237,28 @@ impl Supervisor {
         }
     }
 
+    /// The container's end, for managers.
+    fn note_exit(&mut self, exit: Exit) {
+        self.look_whether_started();
+        self.life.exited(exit);
+        self.announce(What::Exited { exit, core_dumped: false }, Cause::Container);
+        self.answer_waiters();
+    }
+
+    fn note_record(&mut self) {
+        self.life.step = Some(Step::Recorded);
+        self.announce(What::Recorded { path: None, error: None }, Cause::Supervisor);
+        self.answer_waiters();
+    }
+
     fn finish(&mut self, status: u8) {
+        self.life.state = State::Deleted;
+        self.life.step = Some(Step::Announced);
+        self.announce(What::Deleted { teardown: None }, Cause::Supervisor);
+        self.answer_waiters();
+        if let Some(control) = self.endpoints.control.take() {
+            control.remove_dir();
+        }
         if let Some(attach) = &self.endpoints.attach {
             attach.unlink_link();
         }

@@ -1,7 +1,9 @@
 //! Everything that the loop waits for, by number.
 
+use super::operations::OperationId;
 use crate::data::ClientId;
 use crate::reactor::SourceId;
+use crate::serve::control::ControlId;
 
 /// A watched descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +34,18 @@ pub enum Source {
     Init,
     /// Room in the journal's socket.
     Journal,
+    /// The control socket.
+    ControlListener,
     /// An attached client.
     Client(ClientId),
+    /// A client of the control socket.
+    Control(ControlId),
+    /// The output of a runtime at work for a request.
+    Operation(OperationId),
 }
 
 /// Those without a number of their own, in the order of their ids.
-const FIXED: [Source; 13] = [
+const FIXED: [Source; 14] = [
     Source::Signals,
     Source::Start,
     Source::Console,
@@ -51,6 +59,7 @@ const FIXED: [Source; 13] = [
     Source::Oom,
     Source::Init,
     Source::Journal,
+    Source::ControlListener,
 ];
 
 impl Source {
@@ -70,13 +79,23 @@ impl Source {
             Source::Oom => 10,
             Source::Init => 11,
             Source::Journal => 12,
-            Source::Client(id) => FIXED.len() + id,
+            Source::ControlListener => 13,
+            Source::Client(id) => FIXED.len() + 3 * id,
+            Source::Control(id) => FIXED.len() + 3 * id + 1,
+            Source::Operation(id) => FIXED.len() + 3 * id + 2,
         }
     }
 
     /// The source with this number.
     pub fn from_id(id: SourceId) -> Source {
-        FIXED.get(id).copied().unwrap_or(Source::Client(id.saturating_sub(FIXED.len())))
+        FIXED.get(id).copied().unwrap_or_else(|| {
+            let id = id - FIXED.len();
+            match id % 3 {
+                0 => Source::Client(id / 3),
+                1 => Source::Control(id / 3),
+                _ => Source::Operation(id / 3),
+            }
+        })
     }
 }
 
@@ -86,7 +105,8 @@ mod tests {
 
     #[test]
     fn numbers_are_reversible() {
-        for source in FIXED.into_iter().chain([Source::Client(0), Source::Client(9)]) {
+        let many = [Source::Client(0), Source::Client(9), Source::Control(4), Source::Operation(7)];
+        for source in FIXED.into_iter().chain(many) {
             assert_eq!(Source::from_id(source.id()), source);
         }
         assert!(FIXED.iter().zip(0..).all(|(source, id)| source.id() == id));

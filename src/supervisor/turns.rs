@@ -47,7 +47,10 @@ impl Supervisor {
             Source::Oom => self.on_oom(),
             Source::Init => self.on_init(),
             Source::Journal => self.pump.sinks.turn(Instant::now()),
+            Source::ControlListener => self.on_control(),
             Source::Client(id) => self.on_client(id, ready),
+            Source::Control(id) => self.on_control_client(id, ready),
+            Source::Operation(id) => self.on_operation(id),
         }
     }
 
@@ -67,6 +70,8 @@ impl Supervisor {
             self.on_init();
         }
         self.write_overdue(now);
+        self.kill_late_operations(now);
+        self.drop_ended_control_clients();
         if self.draining && self.pump.drained() {
             self.draining = false;
             self.happen(Event::Drained);
@@ -90,6 +95,9 @@ impl Supervisor {
     /// Reaps all children that have ended. The only place that does.
     fn reap(&mut self) {
         while let Some((pid, exit)) = process::reap() {
+            if self.end_operation(pid, exit) {
+                continue;
+            }
             if self.init.as_ref().is_some_and(|init| init.pid == pid) {
                 // From here on the pid may be anybody's.
                 self.forget_init();
@@ -169,7 +177,7 @@ impl Supervisor {
     }
 
     /// Moves input from the clients to the container.
-    fn move_input(&mut self) {
+    pub(super) fn move_input(&mut self) {
         match self.input.turn(&mut self.pump.clients, INPUT_BUDGET) {
             Step::More => {
                 self.reactor.again(Ready { writable: true, ..Ready::to_read(Source::Stdin.id()) });
@@ -248,7 +256,7 @@ impl Supervisor {
         }
     }
 
-    fn resize(&mut self, size: Size) {
+    pub(super) fn resize(&mut self, size: Size) {
         self.size = Some(size);
         if !matches!(self.plan.stdio, Stdio::Terminal { .. }) {
             return;

@@ -39,6 +39,7 @@ fn podman_creates_a_container() {
         endpoints: Endpoints {
             socket_dir: None,
             notify: some("/run/systemd/notify"),
+            control_dir: crate::front::control::directory(None, false, id, &|_| None),
             ..least_plan().endpoints
         },
         records: Records { persist_dir: None, exit_dir: path("/run/libpod/exits") },
@@ -81,7 +82,7 @@ fn podman_runs_a_process() {
             ..least_plan().runtime
         },
         stdio: Stdio::Pipes { stdin: true, leave_open: false },
-        endpoints: Endpoints { socket_dir: None, ..least_plan().endpoints },
+        endpoints: Endpoints { socket_dir: None, control_dir: None, ..least_plan().endpoints },
         records: Records { persist_dir: None, exit_dir: path("/tmp/exit") },
         report: ReportPlan {
             form: ReportForm::Data,
@@ -160,7 +161,7 @@ fn crio_runs_a_process() {
             file: Some(FileLog { global_max: Some(16 << 20), ..file("/tmp/log") }),
             journal: None,
         },
-        endpoints: Endpoints { socket_dir: None, ..least_plan().endpoints },
+        endpoints: Endpoints { socket_dir: None, control_dir: None, ..least_plan().endpoints },
         report: ReportPlan { form: ReportForm::ExitCode, ..least_plan().report },
         timeout: Some(Duration::from_secs(10)),
         detach: Detach::No,

@@ -69,7 +69,12 @@ fn least_plan() -> Plan {
         },
         stdio: Stdio::Pipes { stdin: false, leave_open: false },
         logs: LogPlan::default(),
-        endpoints: Endpoints { socket_dir: some("/var/run/crio"), notify: None, console_dir: "/tmp".into(), control_dir: super::control::directory(None, false, ID, &|_| None) },
+        endpoints: Endpoints {
+            socket_dir: some("/var/run/crio"),
+            notify: None,
+            console_dir: "/tmp".into(),
+            control_dir: super::control::directory(None, false, "0123456789abc", &|_| None),
+        },
         records: Records::default(),
         report: ReportPlan { form: ReportForm::Pid, sync_pipe: None, start_pipe: None, attach_pipe: None },
         exit_command: None,

@@ -1,0 +1,179 @@
+//! Requests on the control socket: who asks, and what is answered. `requests` does what is asked.
+
+use conward_protocol::body::Body;
+use conward_protocol::codec::{self, Asked};
+use conward_protocol::{Cause, Failure, Greeting, Line, Op, PROTOCOL, Reply, Request, Tag, What};
+
+use super::Supervisor;
+use super::source::Source;
+use crate::error::reason;
+use crate::reactor::{Ready, Watch};
+use crate::serve::control::{ControlId, Heard};
+use crate::sys::process;
+
+/// The operations that this version knows; a manager finds them in the greeting.
+const KNOWN: [Op; 10] = [
+    Op::State,
+    Op::Start,
+    Op::Kill,
+    Op::Pause,
+    Op::Resume,
+    Op::Resize,
+    Op::CloseStdin,
+    Op::Wait,
+    Op::Subscribe,
+    Op::ReopenLogs,
+];
+/// Reads from one client in one turn.
+const READ_BUDGET: usize = 4;
+impl Supervisor {
+    /// Accepts clients, and greets them.
+    pub(super) fn on_control(&mut self) {
+        loop {
+            let Some(control) = &mut self.endpoints.control else { return };
+            match control.accept() {
+                Ok(None) => return,
+                Ok(Some(id)) => {
+                    let watched = control
+                        .fd(id)
+                        .map(|fd| self.reactor.watch(fd, Source::Control(id).id(), Watch::Both));
+                    if let Some(Err(error)) = watched {
+                        log::warn!("cannot watch control client {id}: {}", reason(&error));
+                        self.drop_control_client(id);
+                        continue;
+                    }
+                    let line = self.greeting(id);
+                    self.tell(id, line);
+                }
+                Err(error) => {
+                    log::warn!("cannot accept a control client: {}", reason(&error));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn greeting(&mut self, id: ControlId) -> Vec<u8> {
+        self.look_whether_started();
+        codec::greeting_line(&Greeting {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").into(),
+            id: self.plan.identity.id.clone(),
+            state: self.life.state,
+            step: self.life.step,
+            pid: self.life.pid.map(|pid| pid.raw()),
+            supervisor: process::own_pid().raw(),
+            client: id as u64,
+            seq: self.life.events.last(),
+            ops: KNOWN.iter().map(|op| op.name().to_owned()).collect(),
+        })
+    }
+
+    /// Lets one client of the control socket go on.
+    pub(super) fn on_control_client(&mut self, id: ControlId, ready: Ready) {
+        if let (true, Some(control)) = (ready.writable, &mut self.endpoints.control) {
+            control.flush(id);
+        }
+        for _ in 0..READ_BUDGET {
+            let Some(control) = &mut self.endpoints.control else { return };
+            let mut requests = Vec::new();
+            let heard = control.read(id, |line| {
+                requests.push(match line {
+                    Line::Text(text) => codec::request(text).map_err(Reply::from),
+                    Line::TooLong => Err(codec::too_long()),
+                });
+            });
+            for request in requests {
+                match request {
+                    Ok(asked) => self.answer(id, asked),
+                    Err(refusal) => self.tell(id, codec::reply_line(&refusal)),
+                }
+            }
+            match heard {
+                Heard::More => {}
+                Heard::Nothing => return,
+                Heard::End => return self.drop_control_client(id),
+            }
+        }
+        self.reactor.again(Ready::to_read(Source::Control(id).id()));
+    }
+
+    /// Forgets clients that have gone or do not read.
+    pub(super) fn drop_ended_control_clients(&mut self) {
+        let ended = self.endpoints.control.as_ref().map(|control| control.ended()).unwrap_or_default();
+        for id in ended {
+            self.drop_control_client(id);
+        }
+    }
+
+    fn drop_control_client(&mut self, id: ControlId) {
+        self.waiters.retain(|waiter| waiter.client != id);
+        self.subscribers.retain(|&subscriber| subscriber != id);
+        if let Some(fd) = self.endpoints.control.as_mut().and_then(|control| control.remove(id)) {
+            self.close(fd);
+            self.reactor.again(Ready::to_read(Source::ControlListener.id()));
+        }
+    }
+
+    fn tell(&mut self, id: ControlId, line: Vec<u8>) {
+        if let Some(control) = &mut self.endpoints.control {
+            control.send(id, line, Vec::new());
+        }
+    }
+
+    /// Answers now or later what was asked; a subscription begins after its answer.
+    fn answer(&mut self, id: ControlId, asked: Asked) {
+        self.look_whether_started();
+        let Asked { tag, request } = asked;
+        let answer = if request.allowed_in(self.life.state) {
+            self.do_request(id, tag.as_ref(), &request)
+        } else {
+            Err(Failure::illegal(&request, self.life.state))
+        };
+        match answer {
+            Ok(Some(body)) => self.tell(id, codec::reply_line(&Reply::ok(tag, body))),
+            Ok(None) => {}
+            Err(failure) => self.tell(id, codec::reply_line(&Reply::error(tag, failure))),
+        }
+        if let Request::Subscribe(subscribe) = request {
+            self.subscribe(id, subscribe.since);
+        }
+    }
+
+    /// Answers a request that had to wait.
+    pub(super) fn answer_late(&mut self, id: ControlId, tag: Option<Tag>, outcome: Result<Body, Failure>) {
+        let reply = match outcome {
+            Ok(body) => Reply::ok(tag, body),
+            Err(failure) => Reply::error(tag, failure),
+        };
+        self.tell(id, codec::reply_line(&reply));
+    }
+
+    fn subscribe(&mut self, id: ControlId, since: Option<u64>) {
+        if let Some(since) = since {
+            let lines: Vec<Vec<u8>> = self.life.events.after(since).1.map(<[u8]>::to_vec).collect();
+            for line in lines {
+                self.tell(id, line);
+            }
+        }
+        if !self.subscribers.contains(&id) {
+            self.subscribers.push(id);
+        }
+    }
+
+    /// Keeps an event, and tells it to all who subscribed.
+    pub(super) fn announce(&mut self, what: What, cause: Cause) {
+        let line = self.life.note(what, cause);
+        for id in self.subscribers.clone() {
+            self.tell(id, line.clone());
+        }
+    }
+
+    /// A caller with a runtime of its own starts the container without a word; managers are to know.
+    pub(super) fn look_whether_started(&mut self) {
+        if self.life.was_started_by_others() {
+            self.life.started();
+            self.announce(What::Started, Cause::Caller);
+        }
+    }
+}

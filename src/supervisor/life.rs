@@ -1,0 +1,86 @@
+//! What managers are told of the container's life.
+
+use std::path::PathBuf;
+
+use conward_protocol::record::Times;
+use conward_protocol::{Cause, Event, Exit, State, Step, What, codec};
+
+use crate::pid::Pid;
+use crate::serve::ring::Ring;
+use crate::sys::clock;
+
+/// The formal state, the events so far, and when what happened.
+#[derive(Debug)]
+pub(super) struct Life {
+    pub state: State,
+    /// In `stopped` and `deleted`: how far the supervisor is.
+    pub step: Option<Step>,
+    pub pid: Option<Pid>,
+    pub exit: Option<Exit>,
+    pub times: Times,
+    pub events: Ring,
+    /// The program of the first process when it was created: the runtime's own. Once it is another
+    /// one, somebody has started the container.
+    program: Option<PathBuf>,
+}
+
+impl Life {
+    /// Before the runtime is asked for anything.
+    pub fn new() -> Life {
+        Life {
+            state: State::Creating,
+            step: None,
+            pid: None,
+            exit: None,
+            times: Times::default(),
+            events: Ring::default(),
+            program: None,
+        }
+    }
+
+    /// The runtime has created the container.
+    pub fn created(&mut self, pid: Pid) {
+        self.state = State::Created;
+        self.pid = Some(pid);
+        self.times.created = Some(now());
+        self.program = program(pid);
+    }
+
+    /// The container's program was started.
+    pub fn started(&mut self) {
+        self.state = State::Running;
+        self.times.started = Some(now());
+    }
+
+    /// The first process has ended.
+    pub fn exited(&mut self, exit: Exit) {
+        self.state = State::Stopped;
+        self.step = Some(Step::Reaped);
+        self.pid = None;
+        self.exit = Some(exit);
+        self.times.finished = Some(now());
+    }
+
+    /// Whether somebody other than the supervisor has started the container: callers with a runtime
+    /// of their own do, and tell nobody. One readlink(2).
+    pub fn was_started_by_others(&self) -> bool {
+        let Some(pid) = self.pid.filter(|_| self.state == State::Created) else { return false };
+        self.program.is_some() && program(pid).is_some_and(|now| Some(now) != self.program)
+    }
+
+    /// Numbers an event and keeps it. Returns its line.
+    pub fn note(&mut self, what: What, cause: Cause) -> Vec<u8> {
+        let line = |seq| codec::event_line(&Event { what, seq, time: now(), cause });
+        self.events.push(line).to_vec()
+    }
+}
+
+/// The present, as the protocol writes it.
+fn now() -> conward_protocol::Timestamp {
+    let now = clock::Timestamp::now();
+    conward_protocol::Timestamp::new(now.secs, now.nanos)
+}
+
+fn program(pid: Pid) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/exe")).ok()
+}
