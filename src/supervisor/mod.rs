@@ -30,8 +30,8 @@ use crate::serve::oom::OomWatch;
 use crate::sink::Sinks;
 use crate::sys::fds::Inherited;
 use crate::sys::pidfd::PidFd;
-use crate::sys::process;
 use crate::sys::signals::{self, Signals};
+use crate::sys::{memory, process};
 use ground::{Endpoints, Ground, Lent};
 use record::Unwritten;
 use source::Source;
@@ -57,6 +57,8 @@ pub struct Supervisor {
     init: Option<Init>,
     oom: Option<OomWatch>,
     oom_score: Option<String>,
+    /// Memory of the launch is still to be given back.
+    untidy: bool,
     draining: bool,
     /// The exit status in decimal, once it is known, and the files that still lack it.
     status: String,
@@ -158,6 +160,7 @@ impl Supervisor {
             init: None,
             oom: None,
             oom_score: lent.oom_score,
+            untidy: false,
             draining: false,
             status: String::new(),
             unwritten: Vec::new(),
@@ -224,6 +227,9 @@ impl Supervisor {
             let owes_nothing = self.pump.clients.is_empty() && self.unwritten.is_empty();
             if let Some(status) = self.finished.filter(|_| owes_nothing) {
                 return status;
+            }
+            if std::mem::take(&mut self.untidy) {
+                memory::trim();
             }
             if let Err(error) = self.reactor.wait(self.deadline(), &mut ready) {
                 // epoll_wait(2) on a descriptor of our own fails only if memory is corrupt.
