@@ -131,17 +131,17 @@ impl Supervisor {
             Err(Failure::illegal(&request, self.life.state))
         };
         match answer {
-            Ok(Some(body)) => self.tell(id, codec::reply_line(&Reply::ok(tag, body))),
-            Ok(None) => {}
-            Err(failure) => self.tell(id, codec::reply_line(&Reply::error(tag, failure))),
+            Ok(Some(body)) => self.reply(id, tag, Ok(body)),
+            Ok(None) => return,
+            Err(failure) => return self.reply(id, tag, Err(failure)),
         }
         if let Request::Subscribe(subscribe) = request {
             self.subscribe(id, subscribe.since);
         }
     }
 
-    /// Answers a request that had to wait.
-    pub(super) fn answer_late(&mut self, id: ControlId, tag: Option<Tag>, outcome: Result<Body, Failure>) {
+    /// Answers a request, now or after a wait.
+    pub(super) fn reply(&mut self, id: ControlId, tag: Option<Tag>, outcome: Result<Body, Failure>) {
         let reply = match outcome {
             Ok(body) => Reply::ok(tag, body),
             Err(failure) => Reply::error(tag, failure),

@@ -35,8 +35,8 @@ use crate::serve::oom::OomWatch;
 use crate::sink::Sinks;
 use crate::sys::fds::Inherited;
 use crate::sys::pidfd::PidFd;
-use crate::sys::process;
 use crate::sys::signals::{self, Signals};
+use crate::sys::{memory, process};
 use ground::{Endpoints, Ground, Lent};
 use life::Life;
 use operations::{Operation, OperationId};
@@ -65,6 +65,7 @@ pub struct Supervisor {
     init: Option<Init>,
     oom: Option<OomWatch>,
     oom_score: Option<String>,
+<<<<<<< HEAD
     /// What managers are told.
     life: Life,
     subscribers: Vec<ControlId>,
@@ -72,6 +73,10 @@ pub struct Supervisor {
     /// Runtimes at work for a request.
     operations: Vec<Operation>,
     next_operation: OperationId,
+=======
+    /// Memory of the launch is still to be given back.
+    untidy: bool,
+>>>>>>> main
     draining: bool,
     /// The exit status in decimal, once it is known, and the files that still lack it.
     status: String,
@@ -183,11 +188,15 @@ impl Supervisor {
             init: None,
             oom: None,
             oom_score: lent.oom_score,
+<<<<<<< HEAD
             life: Life::new(),
             subscribers: Vec::new(),
             waiters: Vec::new(),
             operations: Vec::new(),
             next_operation: 0,
+=======
+            untidy: false,
+>>>>>>> main
             draining: false,
             status: String::new(),
             unwritten: Vec::new(),
@@ -255,6 +264,9 @@ impl Supervisor {
             let owes_nothing = self.pump.clients.is_empty() && self.unwritten.is_empty();
             if let Some(status) = self.finished.filter(|_| owes_nothing) {
                 return status;
+            }
+            if std::mem::take(&mut self.untidy) {
+                memory::trim();
             }
             if let Err(error) = self.reactor.wait(self.deadline(), &mut ready) {
                 // epoll_wait(2) on a descriptor of our own fails only if memory is corrupt.

@@ -19,9 +19,9 @@ use crate::serve::attach::Attach;
 use crate::serve::console::Console;
 use crate::serve::oom::OomWatch;
 use crate::sys::pidfd::PidFd;
+use crate::sys::process;
 use crate::sys::process::Relation;
 use crate::sys::spawn::Spawn;
-use crate::sys::{memory, process};
 
 impl Supervisor {
     /// Does it, and says what came of it where the lifecycle asked.
@@ -35,7 +35,7 @@ impl Supervisor {
                 self.life.created(pid);
                 self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
                 self.caller.launched(pid);
-                memory::trim();
+                self.untidy = true;
             }
             Effect::Failed(failure) => self.fail(&failure),
             Effect::SignalRuntime(pid, signal) => {
