@@ -65,7 +65,6 @@ pub struct Supervisor {
     init: Option<Init>,
     oom: Option<OomWatch>,
     oom_score: Option<String>,
-<<<<<<< HEAD
     /// What managers are told.
     life: Life,
     subscribers: Vec<ControlId>,
@@ -73,10 +72,8 @@ pub struct Supervisor {
     /// Runtimes at work for a request.
     operations: Vec<Operation>,
     next_operation: OperationId,
-=======
     /// Memory of the launch is still to be given back.
     untidy: bool,
->>>>>>> main
     draining: bool,
     /// The exit status in decimal, once it is known, and the files that still lack it.
     status: String,
@@ -188,15 +185,12 @@ impl Supervisor {
             init: None,
             oom: None,
             oom_score: lent.oom_score,
-<<<<<<< HEAD
             life: Life::new(),
             subscribers: Vec::new(),
             waiters: Vec::new(),
             operations: Vec::new(),
             next_operation: 0,
-=======
             untidy: false,
->>>>>>> main
             draining: false,
             status: String::new(),
             unwritten: Vec::new(),
