@@ -10,6 +10,8 @@
 mod names;
 
 pub mod body;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod codec;
 pub mod event;
 mod exit;
