@@ -9,6 +9,7 @@
 #[macro_use]
 mod names;
 
+mod base64;
 pub mod body;
 #[cfg(feature = "client")]
 pub mod client;
