@@ -75,6 +75,8 @@ pub struct Supervisor {
     /// Memory of the launch is still to be given back.
     untidy: bool,
     draining: bool,
+    /// Whether all output is in all logs, once that is known.
+    log_complete: bool,
     /// The exit status in decimal, once it is known, and the files that still lack it.
     status: String,
     unwritten: Vec<Unwritten>,
@@ -192,6 +194,7 @@ impl Supervisor {
             next_operation: 0,
             untidy: false,
             draining: false,
+            log_complete: false,
             status: String::new(),
             unwritten: Vec::new(),
             finished: None,

@@ -240,13 +240,15 @@ impl Supervisor {
     /// The container's end, for managers.
     fn note_exit(&mut self, exit: Exit) {
         self.look_whether_started();
-        self.life.exited(exit);
-        self.announce(What::Exited { exit, core_dumped: false }, Cause::Container);
+        let core_dumped = self.life.exited(exit);
+        let cause = if exit == Exit::TimedOut { Cause::Timeout } else { Cause::Container };
+        self.announce(What::Exited { exit, core_dumped }, cause);
         self.answer_waiters();
     }
 
     fn note_record(&mut self) {
         self.life.step = Some(Step::Recorded);
+        self.announce(What::Drained { log_complete: self.log_complete }, Cause::Supervisor);
         self.announce(What::Recorded { path: None, error: None }, Cause::Supervisor);
         self.answer_waiters();
     }
