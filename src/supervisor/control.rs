@@ -2,13 +2,14 @@
 
 use conward_protocol::body::Body;
 use conward_protocol::codec::{self, Asked};
-use conward_protocol::{Cause, Failure, Greeting, Line, Op, PROTOCOL, Reply, Request, Tag, What};
+use conward_protocol::limits::CLIENTS_MAX;
+use conward_protocol::{Cause, ErrorCode, Failure, Greeting, Line, Op, PROTOCOL, Reply, Request, Tag, What};
 
 use super::Supervisor;
 use super::source::Source;
 use crate::error::reason;
 use crate::reactor::{Ready, Watch};
-use crate::serve::control::{ControlId, Heard};
+use crate::serve::control::{Accepted, ControlId, Heard};
 use crate::sys::process;
 
 /// The operations that this version knows; a manager finds them in the greeting.
@@ -33,7 +34,15 @@ impl Supervisor {
             let Some(control) = &mut self.endpoints.control else { return };
             match control.accept() {
                 Ok(None) => return,
-                Ok(Some(id)) => {
+                Ok(Some(Accepted::Stranger(peer, uid))) => {
+                    log::warn!("refused a control client of user {uid}");
+                    peer.tell(refusal(ErrorCode::Denied, "only root and the supervisor's own user may ask"));
+                }
+                Ok(Some(Accepted::Surplus(peer))) => {
+                    log::warn!("refused a control client: there are {CLIENTS_MAX} already");
+                    peer.tell(refusal(ErrorCode::Busy, "too many clients are connected"));
+                }
+                Ok(Some(Accepted::Client(id))) => {
                     let watched = control
                         .fd(id)
                         .map(|fd| self.reactor.watch(fd, Source::Control(id).id(), Watch::Both));
@@ -176,4 +185,8 @@ impl Supervisor {
             self.announce(What::Started, Cause::Caller);
         }
     }
+}
+
+fn refusal(code: ErrorCode, message: &str) -> Vec<u8> {
+    codec::reply_line(&Reply::error(None, Failure::new(code, message)))
 }
