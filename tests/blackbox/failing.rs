@@ -7,6 +7,7 @@ use conward_testkit::{
 };
 use nix::sys::signal::Signal;
 use std::fs;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Launches, and checks all that is common to failures.
@@ -258,7 +259,8 @@ fn an_environment_that_cannot_be_is_no_fault_of_the_runtime() {
 #[test]
 fn a_pid_of_a_former_run_is_forgotten_even_where_its_file_cannot_be_removed() {
     let place = place();
-    let mut stranger = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep");
+    // Ends with the test, however that goes.
+    let mut stranger = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("cat");
     let pid_file = place.path("pidfile");
     fs::write(&pid_file, stranger.id().to_string()).expect("pid file");
     place.script(&Script::failing([]));
@@ -270,7 +272,8 @@ fn a_pid_of_a_former_run_is_forgotten_even_where_its_file_cannot_be_removed() {
     assert_eq!(message.text, Some(format!("Pid file {} is empty", pid_file.display())));
     assert_eq!(running.status(), 1);
     assert_eq!(stranger.try_wait().expect("wait"), None, "a stranger was killed");
-    stranger.kill().and_then(|()| stranger.wait()).expect("end of the stranger");
+    drop(stranger.stdin.take());
+    stranger.wait().expect("end of the stranger");
 }
 
 #[test]
