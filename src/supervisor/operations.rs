@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use conward_protocol::{Exit, Op, Tag};
+use conward_protocol::{Exit, Op, Signal, Tag};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
@@ -29,8 +29,8 @@ pub(super) type OperationId = usize;
 /// What a runtime is at work for.
 #[derive(Debug)]
 pub(super) enum Task {
-    /// A request; its end is the answer.
-    Request { client: ControlId, tag: Option<Tag>, op: Op },
+    /// A request; its end is the answer. With `kill`, the signal.
+    Request { client: ControlId, tag: Option<Tag>, op: Op, signal: Option<Signal> },
     /// A `stop` has the container frozen, so that nothing can fork while it is killed.
     Freeze,
     /// A `stop` has all processes killed.

@@ -36,10 +36,7 @@ impl Supervisor {
             Request::Pause => self.ask_runtime(id, tag, Op::Pause, &["pause"]),
             Request::Resume => self.ask_runtime(id, tag, Op::Resume, &["resume"]),
             Request::Kill(kill) if kill.exec.is_some() => Err(no_execs(Op::Kill)),
-            Request::Kill(kill) if kill.all => {
-                let number = kill.signal.number().to_string();
-                self.ask_runtime(id, tag, Op::Kill, &["kill", "--all", &number])
-            }
+            Request::Kill(kill) if kill.all => self.kill_all(id, tag, kill.signal),
             Request::Kill(kill) => self.kill_first_process(kill.signal, cause),
             Request::Resize(resize) if resize.exec.is_some() => Err(no_execs(Op::Resize)),
             Request::Resize(resize) => self.resize_by_request(resize.rows, resize.cols, cause),
