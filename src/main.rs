@@ -28,7 +28,7 @@ fn run() -> Result<u8, Error> {
         Asked::Run { plan, warnings } => {
             let said = diagnostics::install(&plan.diagnostics);
             warnings.iter().for_each(|warning| log::warn!("{warning}"));
-            supervisor::run(*plan, said)
+            supervisor::run(plan, said)
         }
     }
 }

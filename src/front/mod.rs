@@ -50,6 +50,7 @@ pub enum Asked {
 ///
 /// # Errors
 /// The first check that failed; to be printed on standard error, with exit status 1.
+#[inline(never)]
 pub fn ask(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<Asked, Error> {
     let words = match flags::parse(args, &Charset::from_env(env)) {
         Ok(words) => words,

@@ -125,7 +125,19 @@ impl Init {
 ///
 /// Whatever goes wrong before the supervisor is in place; it is to be printed. Later trouble is
 /// reported to the caller through its sync pipe, and ends with a status, not with an error.
-pub fn run(plan: Plan, said: Receiver<Said>) -> Result<u8, Error> {
+pub fn run(plan: Box<Plan>, said: Receiver<Said>) -> Result<u8, Error> {
+    Ok(match stand_up(*plan, said)? {
+        Some(mut supervisor) => supervisor.turn_until_finished(),
+        None => 0,
+    })
+}
+
+/// The launch from top to bottom, up to the moment when only the loop is left. In the launcher it
+/// returns nothing.
+///
+/// A frame of its own: what a launch needs of the stack is not to stay with the supervisor.
+#[inline(never)]
+fn stand_up(plan: Plan, said: Receiver<Said>) -> Result<Option<Box<Supervisor>>, Error> {
     let pipes = [plan.report.sync_pipe, plan.report.start_pipe, plan.report.attach_pipe];
     let pipes: Vec<_> = pipes.into_iter().flatten().collect();
     let inherited =
@@ -144,20 +156,24 @@ pub fn run(plan: Plan, said: Receiver<Said>) -> Result<u8, Error> {
     lent.caller.await_start(matches!(plan.verb, Verb::Exec { gated: true, .. }))?;
 
     match launch::detach(&plan.detach)? {
-        Standing::Launcher => Ok(0),
-        Standing::Supervisor => Ok(supervise(plan, lent)),
+        Standing::Launcher => Ok(None),
+        Standing::Supervisor => Ok(Some(supervise(plan, lent))),
     }
 }
 
 /// The supervisor proper. From here on nobody sees an `Err`: trouble goes to the sync pipe.
-fn supervise(plan: Plan, mut lent: Lent) -> u8 {
+fn supervise(plan: Plan, mut lent: Lent) -> Box<Supervisor> {
     let assembled = prepare(&plan, &lent.null).and_then(|()| Ground::make(&plan));
     match assembled {
-        Ok(ground) => Supervisor::new(plan, lent, ground).watch(),
+        Ok(ground) => {
+            let mut supervisor = Box::new(Supervisor::new(plan, lent, ground));
+            supervisor.begin();
+            supervisor
+        }
         Err(error) => {
             log::error!("{}", error.text());
             lent.caller.failed(error.text().as_bytes());
-            1
+            process::end_now(1)
         }
     }
 }
@@ -218,19 +234,19 @@ impl Supervisor {
         }
     }
 
-    /// Watches everything there is, asks for the runtime to be started, and loops until the end.
-    fn watch(mut self) -> u8 {
+    /// Watches everything there is, and asks for the runtime to be started.
+    fn begin(&mut self) {
         if let Err(error) = self.watch_all() {
             let text = format!("Failed to watch the container's streams and endpoints: {}", reason(&error));
             self.caller.failed(text.as_bytes());
             self.endpoints.remove();
-            return 1;
+            self.finished = Some(1);
+            return;
         }
         self.caller.attach_is_ready();
         if !self.waits_for_second_start() {
             self.happen(Event::Go);
         }
-        self.turn_until_finished()
     }
 
     fn watch_all(&self) -> io::Result<()> {

@@ -33,7 +33,8 @@ impl Supervisor {
         self.draining = false;
         let read_to_the_end = self.pump.streams_are_read();
         self.pump.end_drain();
-        self.log_complete = read_to_the_end && !self.tell_losses();
+        let lost = self.tell_losses();
+        self.log_complete = read_to_the_end && !lost;
         self.inherited.close();
         self.close_clients();
 
