@@ -8,7 +8,6 @@ mod events;
 mod lines;
 mod malformed;
 mod place;
-mod requests;
 mod runtime;
 mod states;
 mod vanish;

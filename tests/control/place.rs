@@ -4,10 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
+use std::time::Duration;
 
 use conward_protocol::codec::{Message, message};
 use conward_protocol::{ErrorCode, Op, Outcome, PROTOCOL, State, Step as Stopping};
-use conward_testkit::{Launch, Script, Step};
+use conward_testkit::{Host, Launch, Script, Step};
 
 use crate::client::Client;
 use crate::{created, directory, in_state, launch, place, socket};
@@ -105,11 +106,17 @@ fn a_directory_that_cannot_be_had_is_only_told() {
         fs::create_dir(place.path("control")).expect("base directory");
         block(&directory(&place));
         place.script(&Script::of([Step::AwaitStart, Step::Exit(7)]));
-        let mut running = launch(&place).start().created();
+        let host = Host::new(&place);
+        let args = ["--syslog", "--log-level", "warn"];
+        let mut running = launch(&place).host(&host).args(args).start().created();
         place.start_container();
         assert_eq!(running.status(), 7, "{what}");
-        let told = running.launched().stderr;
-        assert!(told.contains("control socket") && told.contains("control/"), "{what}: {told:?}");
+        let told: Vec<String> = std::iter::from_fn(|| host.syslog(Duration::ZERO)).collect();
+        let dir = directory(&place).display().to_string();
+        assert!(
+            told.iter().any(|line| line.contains("control socket") && line.contains(&dir)),
+            "{what}: {told:?}"
+        );
         assert!(directory(&place).exists(), "{what}: it is not ours to remove");
     }
 }

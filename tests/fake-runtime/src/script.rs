@@ -132,6 +132,8 @@ pub enum Step {
     AwaitSignal(Vec<i32>),
     /// Waits for ever.
     Pause,
+    /// Becomes another program, with these arguments, as the program of a real container does.
+    Become(Vec<String>),
     /// Ends with this status.
     Exit(u8),
     /// Ends by this signal.
