@@ -39,6 +39,8 @@ pub enum Received {
 pub struct Clients {
     list: Vec<Client>,
     next: ClientId,
+    /// How many were dropped since they did not read.
+    dropped: u64,
 }
 
 #[derive(Debug)]
@@ -125,7 +127,7 @@ impl Clients {
     }
 
     /// Clients to be removed: gone, served to the end, or behind for too long.
-    pub fn overdue(&self, now: Instant) -> Vec<ClientId> {
+    pub fn overdue(&mut self, now: Instant) -> Vec<ClientId> {
         let mut overdue = Vec::new();
         let mut surplus = self.list.iter().filter(|c| c.deaf).count().saturating_sub(GONE_MAX);
         for client in &self.list {
@@ -138,6 +140,7 @@ impl Clients {
             } else if client.outbox.deadline().is_some_and(|deadline| now >= deadline) {
                 let bytes = client.outbox.cost();
                 log::warn!("attached client {} does not read: dropped with {bytes} bytes unsent", client.id);
+                self.dropped += 1;
                 overdue.push(client.id);
             }
         }
@@ -208,6 +211,12 @@ impl Clients {
             client.outbox.seal(now);
         }
         Vec::into_iter(done).map(Client::close).collect()
+    }
+
+    /// How many are attached, the bytes and overhead that wait for them, and how many were dropped
+    /// since they did not read.
+    pub fn load(&self) -> (usize, usize, u64) {
+        (self.list.len(), self.list.iter().map(|client| client.outbox.cost()).sum(), self.dropped)
     }
 
     /// Whether nobody is attached.

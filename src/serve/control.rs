@@ -36,6 +36,8 @@ pub struct Control {
     inode: u64,
     clients: Vec<Client>,
     next: ControlId,
+    /// How many were dropped since they did not read.
+    dropped: u64,
 }
 
 #[derive(Debug)]
@@ -86,7 +88,7 @@ impl Control {
             let listener = socket::rebind(&path, SockType::Stream, 0o600)?;
             socket::listen(&listener, BACKLOG)?;
             let inode = fs::symlink_metadata(&path)?.ino();
-            Ok(Control { listener, dir: dir.to_owned(), inode, clients: Vec::new(), next: 0 })
+            Ok(Control { listener, dir: dir.to_owned(), inode, clients: Vec::new(), next: 0, dropped: 0 })
         };
         make().map_err(|error| Error::io(doing, error))
     }
@@ -149,6 +151,7 @@ impl Control {
         if client.queued > QUEUE_MAX {
             log::warn!("control client {id} does not read: dropped with {} bytes unsent", client.queued);
             client.ended = true;
+            self.dropped += 1;
         }
     }
 
@@ -181,9 +184,10 @@ impl Control {
         }
     }
 
-    /// How many clients there are, and bytes that wait for them.
-    pub fn load(&self) -> (usize, usize) {
-        (self.clients.len(), self.clients.iter().map(|client| client.queued).sum())
+    /// How many clients there are, bytes that wait for them, and how many were dropped since they did
+    /// not read.
+    pub fn load(&self) -> (usize, usize, u64) {
+        (self.clients.len(), self.clients.iter().map(|client| client.queued).sum(), self.dropped)
     }
 }
 

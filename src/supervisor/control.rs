@@ -12,17 +12,22 @@ use crate::serve::control::{ControlId, Heard};
 use crate::sys::process;
 
 /// The operations that this version knows; a manager finds them in the greeting.
-const KNOWN: [Op; 10] = [
+const KNOWN: [Op; 15] = [
     Op::State,
     Op::Start,
     Op::Kill,
+    Op::Stop,
     Op::Pause,
     Op::Resume,
+    Op::Update,
     Op::Resize,
     Op::CloseStdin,
+    Op::Ps,
+    Op::Stats,
     Op::Wait,
     Op::Subscribe,
     Op::ReopenLogs,
+    Op::Debug,
 ];
 /// Reads from one client in one turn.
 const READ_BUDGET: usize = 4;
@@ -108,6 +113,9 @@ impl Supervisor {
 
     fn drop_control_client(&mut self, id: ControlId) {
         self.waiters.retain(|waiter| waiter.client != id);
+        if let Some(stopping) = &mut self.stopping {
+            stopping.forget(id);
+        }
         self.subscribers.retain(|&subscriber| subscriber != id);
         if let Some(fd) = self.endpoints.control.as_mut().and_then(|control| control.remove(id)) {
             self.close(fd);

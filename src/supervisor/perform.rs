@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use conward_protocol::{Cause, Exit, State, Step, What};
 
+use super::stop::Stopping;
 use super::turns::output;
 use super::{Init, Source, Supervisor};
 use crate::core::{Effect, Event, Failure, Settled};
@@ -241,8 +242,10 @@ impl Supervisor {
     fn note_exit(&mut self, exit: Exit) {
         self.look_whether_started();
         self.life.exited(exit);
-        self.announce(What::Exited { exit, core_dumped: false }, Cause::Container);
+        let cause = self.stopping.as_ref().map_or(Cause::Container, Stopping::cause);
+        self.announce(What::Exited { exit, core_dumped: false }, cause);
         self.answer_waiters();
+        self.answer_stops(exit);
     }
 
     fn note_record(&mut self) {
@@ -256,6 +259,7 @@ impl Supervisor {
         self.life.step = Some(Step::Announced);
         self.announce(What::Deleted { teardown: None }, Cause::Supervisor);
         self.answer_waiters();
+        self.give_up_operations();
         if let Some(control) = self.endpoints.control.take() {
             control.remove_dir();
         }

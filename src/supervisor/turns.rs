@@ -71,6 +71,8 @@ impl Supervisor {
         }
         self.write_overdue(now);
         self.kill_late_operations(now);
+        self.stop_overdue(now);
+        self.diagnostics.turn();
         self.drop_ended_control_clients();
         if self.draining && self.pump.drained() {
             self.draining = false;
