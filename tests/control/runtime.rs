@@ -3,10 +3,10 @@
 use conward_protocol::codec::Message;
 use conward_protocol::limits::MESSAGE_MAX;
 use conward_protocol::{Cause, ErrorCode, Op, Outcome, State, What};
-use conward_testkit::{Script, Step, To, children};
+use conward_testkit::{Script, Step, To, children, wait_until};
 
 use crate::client::{Client, tag};
-use crate::{container, place};
+use crate::{container, launch, place};
 
 #[test]
 fn its_text_comes_back_and_nothing_has_changed() {
@@ -122,11 +122,56 @@ fn all_processes_get_a_signal_by_the_runtime() {
     container.client.ok("start");
     container.client.ok("subscribe");
     container.client.ok("kill TERM all");
-    let event = container.client.event();
+    // The container may have ended before the runtime has.
+    let event = std::iter::from_fn(|| Some(container.client.event()))
+        .find(|event| matches!(event.what, What::Signalled { .. }))
+        .expect("an event");
     let What::Signalled { signal, all: true, exec: None } = event.what else { panic!("{event:?}") };
     assert_eq!(signal.number(), 15);
     let client = container.client.greeting.client;
     assert_eq!(event.cause, Cause::Client { client, op: Some(Op::Kill) });
     assert_eq!(container.client.ok("wait")["exit"]["signal"], 15);
     container.end();
+}
+
+/// A container whose program ends before the runtime that started it, or is seen before that.
+#[test]
+fn a_start_is_told_before_the_runtime_has_ended() {
+    let sleep = vec!["/bin/sleep".to_owned(), "1000".to_owned()];
+    for (step, exit) in [(Step::Exit(7), Some(7)), (Step::Become(sleep), None)] {
+        let place = place();
+        let mut gate = place.gate("runtime");
+        let mut end = place.gate("end");
+        let hangs = [Step::Touch(place.path("hangs")), Step::Await(gate.path().to_owned())];
+        place.script(&Script::of([Step::AwaitStart, step]).at("start", hangs));
+        let mut running = launch(&place).gated_exit_command("exit", &end).start();
+        running.go();
+        let pid = running.pid();
+        let mut client = Client::connect(&place);
+        client.ok("subscribe");
+        client.send("start tag=start\n");
+        place.await_file("hangs");
+        place.start_container();
+        let by = Cause::Client { client: client.greeting.client, op: Some(Op::Start) };
+        if let Some(code) = exit {
+            assert_eq!(client.ok("wait")["exit"]["code"], code);
+            gate.open();
+            assert_eq!(tag(&client.reply()), Some("start"));
+        } else {
+            let exe = format!("/proc/{pid}/exe");
+            wait_until("it runs", || std::fs::read_link(&exe).unwrap().ends_with("sleep"));
+            assert_eq!(client.state().state, State::Running);
+            gate.open();
+            let reply = client.reply();
+            assert_eq!(tag(&reply), Some("start"));
+            assert_eq!(reply.outcome, Outcome::Ok(serde_json::json!({"pid": pid})));
+            client.ok("kill KILL");
+        }
+        let (first, second) = (client.event(), client.event());
+        assert_eq!((first.what, first.cause), (What::Started, by));
+        assert!(!matches!(second.what, What::Started));
+        assert!(client.state().times.started.is_some());
+        end.open();
+        running.status();
+    }
 }

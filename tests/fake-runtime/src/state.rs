@@ -56,7 +56,7 @@ fn freeze(dir: &Path, state: &mut Value, (from, to): (&str, &str), signal: Signa
     if state["status"] != from || !alive(state) {
         return Err(format!("the container is not {from}"));
     }
-    killpg(pid(state), signal).map_err(|error| format!("{signal}: {error}"))?;
+    signal_all(pid(state), signal).map_err(|error| format!("{signal}: {error}"))?;
     state["status"] = json!(to);
     save(dir, state)
 }
@@ -66,7 +66,9 @@ fn start(dir: &Path, state: &mut Value) -> Result<(), String> {
         return Err("cannot start a container that is not created".into());
     }
     let fifo = bundle(state).join("start.fifo");
+    // With both ends, the open does not wait for a container that was started by others.
     fs::OpenOptions::new()
+        .read(true)
         .write(true)
         .open(&fifo)
         .and_then(|mut fifo| fifo.write_all(b"\0"))
@@ -82,8 +84,13 @@ fn signal(call: &Call, state: &Value) -> Result<(), String> {
         Ok(number) => Signal::try_from(number).map_err(|error| format!("{word}: {error}"))?,
         Err(_) => name.parse().map_err(|error| format!("{word}: {error}"))?,
     };
-    let sent = if call.all { killpg(pid(state), signal) } else { kill(pid(state), signal) };
+    let sent = if call.all { signal_all(pid(state), signal) } else { kill(pid(state), signal) };
     sent.map_err(|_| "container not running".to_owned())
+}
+
+/// To the container's session; just after its fork it has none yet, and is alone.
+fn signal_all(pid: Pid, signal: Signal) -> nix::Result<()> {
+    killpg(pid, signal).or_else(|_| kill(pid, signal))
 }
 
 fn delete(call: &Call, dir: &Path, state: &Value) -> Result<(), String> {
