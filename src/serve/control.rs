@@ -9,9 +9,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use conward_protocol::limits::{CLIENTS_MAX, LINE_MAX, QUEUE_MAX};
-use conward_protocol::{Line, Lines, SOCKET_FILE};
+use conward_protocol::{ErrorCode, Failure, Line, Lines, Reply, SOCKET_FILE, codec};
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessage, MsgFlags, SockType, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockType, send, sendmsg};
 use nix::unistd::geteuid;
 
 use crate::error::{Error, reason};
@@ -103,15 +103,22 @@ impl Control {
         self.clients.iter().find(|c| c.id == id).map(|c| c.fd.as_fd())
     }
 
-    /// The next client. A peer that is neither root nor the supervisor's own user is closed at once.
+    /// The next client. A peer that is neither root nor the supervisor's own user is told `denied`, one
+    /// that is too many `busy`, and both are closed at once.
     ///
     /// # Errors
     ///
     /// Those of accept(2); the client goes on waiting.
     pub fn accept(&mut self) -> io::Result<Option<ControlId>> {
-        while let Some(fd) = socket::accept_own(self.listener.as_fd(), "a control client")? {
+        while let Some(fd) = socket::accept(self.listener.as_fd())? {
+            if let Some(user) = socket::stranger(&fd) {
+                let message = format!("{user} is neither root nor the user of the supervisor");
+                refuse(&fd, Failure::new(ErrorCode::Denied, message));
+                continue;
+            }
             if self.clients.len() >= CLIENTS_MAX {
-                log::warn!("refused a control client: there are {CLIENTS_MAX} already");
+                let message = format!("there are {CLIENTS_MAX} clients already");
+                refuse(&fd, Failure::new(ErrorCode::Busy, message));
                 continue;
             }
             let id = self.next;
@@ -162,9 +169,11 @@ impl Control {
         }
     }
 
-    /// Clients that are to be removed.
-    pub fn ended(&self) -> Vec<ControlId> {
-        self.clients.iter().filter(|c| c.ended).map(|c| c.id).collect()
+    /// A client that is to be removed, and how many bytes waited for it if it did not read; `None` if it
+    /// has gone by itself.
+    pub fn ended(&self) -> Option<(ControlId, Option<usize>)> {
+        let client = self.clients.iter().find(|client| client.ended)?;
+        Some((client.id, (client.queued > QUEUE_MAX).then_some(client.queued)))
     }
 
     /// Takes a client out; the connection is to be closed.
@@ -188,6 +197,15 @@ impl Control {
     /// not read.
     pub fn load(&self) -> (usize, usize, u64) {
         (self.clients.len(), self.clients.iter().map(|client| client.queued).sum(), self.dropped)
+    }
+}
+
+/// Tells a peer why it is closed: one line, for which a new connection has room.
+fn refuse(peer: &OwnedFd, failure: Failure) {
+    log::warn!("refused a control client: {}", failure.message);
+    let line = codec::reply_line(&Reply::error(None, failure));
+    if let Err(error) = send(peer.as_raw_fd(), &line, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
+        log::debug!("the control client was not told: {}", error.desc());
     }
 }
 
