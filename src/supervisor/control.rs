@@ -2,7 +2,9 @@
 
 use conward_protocol::body::Body;
 use conward_protocol::codec::{self, Asked};
-use conward_protocol::{Cause, Failure, Greeting, Line, Op, PROTOCOL, Reply, Request, Tag, What};
+use conward_protocol::{
+    Cause, Exit, Failure, Greeting, Line, Op, PROTOCOL, Reply, Request, State, Tag, What,
+};
 
 use super::Supervisor;
 use super::source::Source;
@@ -105,9 +107,14 @@ impl Supervisor {
 
     /// Forgets clients that have gone or do not read.
     pub(super) fn drop_ended_control_clients(&mut self) {
-        let ended = self.endpoints.control.as_ref().map(|control| control.ended()).unwrap_or_default();
-        for id in ended {
+        // To hear of one that was dropped may be too much for the next: each is dropped once.
+        while let Some((id, lost)) = self.endpoints.control.as_ref().and_then(|control| control.ended()) {
             self.drop_control_client(id);
+            if let Some(lost) = lost {
+                let what =
+                    What::ClientDropped { client: Some(id as u64), attachment: None, lost: lost as u64 };
+                self.announce(what, Cause::Supervisor);
+            }
         }
     }
 
@@ -180,8 +187,26 @@ impl Supervisor {
     /// A caller with a runtime of its own starts the container without a word; managers are to know.
     pub(super) fn look_whether_started(&mut self) {
         if self.life.was_started_by_others() {
+            // Or the supervisor's own runtime has done it, and has not ended yet.
+            let cause = self.start_at_work().unwrap_or(Cause::Caller);
             self.life.started();
-            self.announce(What::Started, Cause::Caller);
+            self.announce(What::Started, cause);
         }
+    }
+
+    /// The program of a short-lived container has often ended before the runtime that started it. One
+    /// that has ended by itself, while a `start` is at work, was started; one that was killed may not
+    /// have been.
+    pub(super) fn look_whether_it_ran(&mut self, exit: Exit) {
+        if let (State::Created, Exit::Code(_), Some(cause)) = (self.life.state, exit, self.start_at_work()) {
+            self.life.started();
+            self.announce(What::Started, cause);
+        }
+    }
+
+    /// Who has asked for a `start` that the runtime is about to do.
+    fn start_at_work(&self) -> Option<Cause> {
+        let client = self.operations.iter().find_map(|operation| operation.task.asks_for(Op::Start))?;
+        Some(Cause::Client { client: client as u64, op: Some(Op::Start) })
     }
 }

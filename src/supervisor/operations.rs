@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use conward_protocol::{Exit, Op, Tag};
+use conward_protocol::{Exit, Op, Signal, Tag};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
@@ -30,7 +30,13 @@ pub(super) type OperationId = usize;
 #[derive(Debug)]
 pub(super) enum Task {
     /// A request; its end is the answer.
-    Request { client: ControlId, tag: Option<Tag>, op: Op },
+    Request {
+        client: ControlId,
+        tag: Option<Tag>,
+        op: Op,
+        /// The signal that is sent to all, of a `kill`.
+        signal: Option<Signal>,
+    },
     /// A `stop` has the container frozen, so that nothing can fork while it is killed.
     Freeze,
     /// A `stop` has all processes killed.
@@ -45,6 +51,14 @@ impl Task {
         match self {
             Task::Request { client, .. } => Some(*client),
             Task::Freeze | Task::KillAll | Task::Thaw => None,
+        }
+    }
+
+    /// The client that asked for this operation, if one did.
+    pub fn asks_for(&self, wanted: Op) -> Option<ControlId> {
+        match self {
+            Task::Request { client, op, .. } if *op == wanted => Some(*client),
+            _ => None,
         }
     }
 

@@ -241,6 +241,7 @@ impl Supervisor {
     /// The container's end, for managers.
     fn note_exit(&mut self, exit: Exit) {
         self.look_whether_started();
+        self.look_whether_it_ran(exit);
         self.life.exited(exit);
         let cause = self.stopping.as_ref().map_or(Cause::Container, Stopping::cause);
         self.announce(What::Exited { exit, core_dumped: false }, cause);

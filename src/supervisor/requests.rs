@@ -36,10 +36,7 @@ impl Supervisor {
             Request::Pause => self.ask_runtime(id, tag, Op::Pause, &["pause"]),
             Request::Resume => self.ask_runtime(id, tag, Op::Resume, &["resume"]),
             Request::Kill(kill) if kill.exec.is_some() => Err(no_execs(Op::Kill)),
-            Request::Kill(kill) if kill.all => {
-                let number = kill.signal.number().to_string();
-                self.ask_runtime(id, tag, Op::Kill, &["kill", "--all", &number])
-            }
+            Request::Kill(kill) if kill.all => self.kill_all(id, tag, kill.signal),
             Request::Kill(kill) => self.kill_first_process(kill.signal, cause),
             Request::Resize(resize) if resize.exec.is_some() => Err(no_execs(Op::Resize)),
             Request::Resize(resize) => self.resize_by_request(resize.rows, resize.cols, cause),
@@ -121,13 +118,20 @@ impl Supervisor {
     }
 
     fn close_stdin(&mut self, cause: Cause) -> Answer {
-        if self.input.fd().is_none() {
-            return Err(Failure::new(ErrorCode::NoStdin, "close-stdin: the container has no open input"));
-        }
-        self.input.end();
-        self.move_input();
-        self.announce(What::StdinClosed { exec: None }, cause);
-        done()
+        let why = match self.plan.stdio {
+            Stdio::Pipes { stdin: true, .. } => {
+                // One that has ended stays so, and that is no news.
+                if self.input.fd().is_some() {
+                    self.input.end();
+                    self.move_input();
+                    self.announce(What::StdinClosed { exec: None }, cause);
+                }
+                return done();
+            }
+            Stdio::Terminal { .. } => "a terminal has an end-of-file character instead",
+            Stdio::Pipes { .. } | Stdio::Passthrough => "the container has no input that could be ended",
+        };
+        Err(Failure::new(ErrorCode::NoStdin, format!("close-stdin: {why}")))
     }
 
     fn wait(&mut self, id: ControlId, tag: Option<&Tag>, stage: Stage) -> Answer {

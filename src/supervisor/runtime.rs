@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use conward_protocol::body::{self, Body, Done};
 use conward_protocol::request::Update;
-use conward_protocol::{Cause, ErrorCode, Exit, Failure, Op, State, Tag, What};
+use conward_protocol::{Cause, ErrorCode, Exit, Failure, Op, Signal, State, Tag, What};
 
 use super::operations::{self, Operation, OperationId, Task};
 use super::requests::Answer;
@@ -23,7 +23,14 @@ use crate::sys::spawn::Spawn;
 impl Supervisor {
     /// Starts the runtime for a request; its end is the answer.
     pub(super) fn ask_runtime(&mut self, id: ControlId, tag: Option<&Tag>, op: Op, verb: &[&str]) -> Answer {
-        self.ask_runtime_with(id, tag, op, verb, None)
+        let task = Task::Request { client: id, tag: tag.cloned(), op, signal: None };
+        self.ask_runtime_with(op, task, verb, None)
+    }
+
+    /// Has the runtime send a signal to every process of the container.
+    pub(super) fn kill_all(&mut self, client: ControlId, tag: Option<&Tag>, signal: Signal) -> Answer {
+        let task = Task::Request { client, tag: tag.cloned(), op: Op::Kill, signal: Some(signal) };
+        self.ask_runtime_with(Op::Kill, task, &["kill", "--all", &signal.number().to_string()], None)
     }
 
     /// Hands the resources to the runtime as a file that nobody can change any more.
@@ -34,19 +41,20 @@ impl Supervisor {
             Failure::new(ErrorCode::Internal, message)
         })?;
         let verb = ["update", "--resources", "-"];
-        self.ask_runtime_with(id, tag, Op::Update, &verb, Some(resources.as_fd()))
+        let task = Task::Request { client: id, tag: tag.cloned(), op: Op::Update, signal: None };
+        self.ask_runtime_with(Op::Update, task, &verb, Some(resources.as_fd()))
     }
 
     fn ask_runtime_with(
         &mut self,
-        client: ControlId,
-        tag: Option<&Tag>,
         op: Op,
+        task: Task,
         verb: &[&str],
         input: Option<BorrowedFd<'_>>,
     ) -> Answer {
-        self.check_in_flight(client, op)?;
-        let task = Task::Request { client, tag: tag.cloned(), op };
+        if let Some(client) = task.client() {
+            self.check_in_flight(client, op)?;
+        }
         match self.spawn_operation(task, verb, input) {
             Ok(()) => Ok(None),
             Err(error) => {
@@ -110,10 +118,10 @@ impl Supervisor {
         }
         let outcome = operation.outcome(exit);
         match operation.task {
-            Task::Request { client, tag, op } => {
+            Task::Request { client, tag, op, signal } => {
                 let outcome = match (op, outcome) {
                     (Op::Stats, outcome) => Ok(self.stats_with(outcome)),
-                    (_, Ok(answer)) => self.achieved(op, client, &answer),
+                    (_, Ok(answer)) => self.achieved(op, signal, client, &answer),
                     (_, Err(text)) => Err(self.runtime_failed(op, operation.killed, &text)),
                 };
                 self.answer_late(client, tag, outcome);
@@ -133,7 +141,13 @@ impl Supervisor {
     }
 
     /// What the runtime has done changes the state, unless the container has ended meanwhile.
-    fn achieved(&mut self, op: Op, client: ControlId, answer: &[u8]) -> Result<Body, Failure> {
+    fn achieved(
+        &mut self,
+        op: Op,
+        signal: Option<Signal>,
+        client: ControlId,
+        answer: &[u8],
+    ) -> Result<Body, Failure> {
         let cause = Cause::Client { client: client as u64, op: Some(op) };
         match (op, self.life.state) {
             (Op::Start, State::Created) => {
@@ -149,6 +163,11 @@ impl Supervisor {
                 self.announce(What::Resumed, cause);
             }
             (Op::Update, _) => self.announce(What::Updated, cause),
+            (Op::Kill, _) => {
+                if let Some(signal) = signal {
+                    self.announce(What::Signalled { signal, all: true, exec: None }, cause);
+                }
+            }
             (Op::Ps, _) => {
                 return ps::processes(answer).map(Body::Processes).map_err(|error| {
                     let message = format!("ps: the runtime's list of processes cannot be read: {error}");
@@ -157,7 +176,7 @@ impl Supervisor {
             }
             _ => {}
         }
-        Ok(match (op, self.life.pid) {
+        Ok(match (op, self.life.first) {
             (Op::Start, Some(pid)) => Body::Started(body::Started { pid: pid.raw() }),
             _ => Body::Done(Done {}),
         })
@@ -179,7 +198,7 @@ impl Supervisor {
     /// work end with it.
     pub(super) fn give_up_operations(&mut self) {
         for operation in std::mem::take(&mut self.operations) {
-            if let Task::Request { client, tag, op } = operation.task {
+            if let Task::Request { client, tag, op, .. } = operation.task {
                 let message = format!("{op}: the supervisor ends before the runtime has done it");
                 self.answer_late(client, tag, Err(Failure::new(ErrorCode::Gone, message)));
             }
