@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -90,7 +91,8 @@ fn a_stale_socket_is_replaced() {
 
 #[test]
 fn a_directory_that_cannot_be_had_is_only_told() {
-    let blocks: [(&str, fn(&std::path::Path)); 3] = [
+    type Block = fn(&Path);
+    let blocks: [(&str, Block); 3] = [
         ("a file in the way", |dir| fs::write(dir, "").expect("a file")),
         ("open to others", |dir| {
             fs::create_dir(dir).expect("a directory");
@@ -127,7 +129,7 @@ fn an_empty_directory_asks_for_no_socket() {
     place.script(&Script::of([Step::AwaitStart]));
     let mut running = Launch::create(&place).args(["--control-dir", ""]).start().created();
     let listening = conward_testkit::descriptors(running.monitor().pid());
-    assert!(!place.path("run").exists() && !std::path::Path::new("/run/conward").join(place.id()).exists());
+    assert!(!place.path("run").exists() && !Path::new("/run/conward").join(place.id()).exists());
     // Signals, the attach socket and the sync pipe are sockets too; the control socket is one more.
     let sockets = |links: &[String]| links.iter().filter(|link| link.starts_with("socket:")).count();
     let without = sockets(&listening);
