@@ -29,14 +29,8 @@ pub(super) type OperationId = usize;
 /// What a runtime is at work for.
 #[derive(Debug)]
 pub(super) enum Task {
-    /// A request; its end is the answer.
-    Request {
-        client: ControlId,
-        tag: Option<Tag>,
-        op: Op,
-        /// The signal that is sent to all, of a `kill`.
-        signal: Option<Signal>,
-    },
+    /// A request; its end is the answer. With `kill`, the signal.
+    Request { client: ControlId, tag: Option<Tag>, op: Op, signal: Option<Signal> },
     /// A `stop` has the container frozen, so that nothing can fork while it is killed.
     Freeze,
     /// A `stop` has all processes killed.

@@ -24,13 +24,14 @@ impl Supervisor {
     /// Starts the runtime for a request; its end is the answer.
     pub(super) fn ask_runtime(&mut self, id: ControlId, tag: Option<&Tag>, op: Op, verb: &[&str]) -> Answer {
         let task = Task::Request { client: id, tag: tag.cloned(), op, signal: None };
-        self.ask_runtime_with(op, task, verb, None)
+        self.ask_runtime_with(task, op, verb, None)
     }
 
     /// Has the runtime send a signal to every process of the container.
-    pub(super) fn kill_all(&mut self, client: ControlId, tag: Option<&Tag>, signal: Signal) -> Answer {
-        let task = Task::Request { client, tag: tag.cloned(), op: Op::Kill, signal: Some(signal) };
-        self.ask_runtime_with(Op::Kill, task, &["kill", "--all", &signal.number().to_string()], None)
+    pub(super) fn kill_all(&mut self, id: ControlId, tag: Option<&Tag>, signal: Signal) -> Answer {
+        let task = Task::Request { client: id, tag: tag.cloned(), op: Op::Kill, signal: Some(signal) };
+        let number = signal.number().to_string();
+        self.ask_runtime_with(task, Op::Kill, &["kill", "--all", &number], None)
     }
 
     /// Hands the resources to the runtime as a file that nobody can change any more.
@@ -42,13 +43,13 @@ impl Supervisor {
         })?;
         let verb = ["update", "--resources", "-"];
         let task = Task::Request { client: id, tag: tag.cloned(), op: Op::Update, signal: None };
-        self.ask_runtime_with(Op::Update, task, &verb, Some(resources.as_fd()))
+        self.ask_runtime_with(task, Op::Update, &verb, Some(resources.as_fd()))
     }
 
     fn ask_runtime_with(
         &mut self,
-        op: Op,
         task: Task,
+        op: Op,
         verb: &[&str],
         input: Option<BorrowedFd<'_>>,
     ) -> Answer {
@@ -121,7 +122,13 @@ impl Supervisor {
             Task::Request { client, tag, op, signal } => {
                 let outcome = match (op, outcome) {
                     (Op::Stats, outcome) => Ok(self.stats_with(outcome)),
-                    (_, Ok(answer)) => self.achieved(op, signal, client, &answer),
+                    (_, Ok(answer)) => {
+                        if let Some(signal) = signal {
+                            let cause = Cause::Client { client: client as u64, op: Some(op) };
+                            self.announce(What::Signalled { signal, all: true, exec: None }, cause);
+                        }
+                        self.achieved(op, client, &answer)
+                    }
                     (_, Err(text)) => Err(self.runtime_failed(op, operation.killed, &text)),
                 };
                 self.answer_late(client, tag, outcome);
@@ -141,13 +148,7 @@ impl Supervisor {
     }
 
     /// What the runtime has done changes the state, unless the container has ended meanwhile.
-    fn achieved(
-        &mut self,
-        op: Op,
-        signal: Option<Signal>,
-        client: ControlId,
-        answer: &[u8],
-    ) -> Result<Body, Failure> {
+    fn achieved(&mut self, op: Op, client: ControlId, answer: &[u8]) -> Result<Body, Failure> {
         let cause = Cause::Client { client: client as u64, op: Some(op) };
         match (op, self.life.state) {
             (Op::Start, State::Created) => {
@@ -163,11 +164,6 @@ impl Supervisor {
                 self.announce(What::Resumed, cause);
             }
             (Op::Update, _) => self.announce(What::Updated, cause),
-            (Op::Kill, _) => {
-                if let Some(signal) = signal {
-                    self.announce(What::Signalled { signal, all: true, exec: None }, cause);
-                }
-            }
             (Op::Ps, _) => {
                 return ps::processes(answer).map(Body::Processes).map_err(|error| {
                     let message = format!("ps: the runtime's list of processes cannot be read: {error}");

@@ -162,6 +162,10 @@ impl Supervisor {
         match step {
             Task::Freeze if lives => {
                 self.note_killed();
+                if error.is_some() {
+                    // Such a runtime may fail to kill as well.
+                    self.kill_first();
+                }
                 self.ask_for_step(Task::KillAll, &["kill", "--all", "9"]);
             }
             Task::Freeze | Task::KillAll => {
@@ -271,7 +275,7 @@ mod tests {
             assert_eq!(annotated(config.as_bytes()).expect("a config"), None, "{config}");
         }
         let bad = format!("{{\"annotations\":{{\"{STOP_SIGNAL_ANNOTATION}\":\"BANG\"}}}}");
-        for config in ["", "[]", "{\"annotations\":7}", &bad] {
+        for config in ["", "7", "{\"annotations\":7}", &bad] {
             assert!(annotated(config.as_bytes()).is_err(), "{config}");
         }
     }

@@ -1,6 +1,7 @@
 //! The control socket, with the runtime that does the work.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
 use conward_testkit::runc::{Container, LIMIT, Supervisor};
@@ -66,6 +67,17 @@ fn running(container: &Container) -> (Supervisor, i32, Manager) {
     let (supervisor, pid, mut manager) = created(container);
     assert_eq!(manager.done("start"), json!({"pid": pid}));
     (supervisor, pid, manager)
+}
+
+/// Puts a script before runc that fails, after some words of shell, where it is to freeze or kill all.
+fn crippled(container: &Container, first: &str) -> String {
+    let path = container.path("runtime");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *' pause '*|*' resume '*|*' kill --all'*) {first}; echo no >&2; exit 1;; esac\nexec runc \"$@\"\n"
+    );
+    std::fs::write(&path, script).expect("writing the runtime");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("chmod of the runtime");
+    path.display().to_string()
 }
 
 fn deaf() -> Container {
@@ -209,6 +221,18 @@ fn a_container_that_ignores_the_signal_is_killed_with_all_it_has() {
 }
 
 #[test]
+fn a_runtime_that_fails_does_not_save_a_container() {
+    let container = deaf();
+    let runtime = crippled(&container, "true");
+    let control = container.path("control").display().to_string();
+    let (_supervisor, _) = container.run(&["--control-dir", &control, "-r", &runtime]);
+    let mut manager = Manager::connect(&container);
+    armed(&container);
+    assert_eq!(manager.ask("pause"), json!({"error": {"code": "runtime-failed", "message": "pause: no"}}));
+    assert_eq!(manager.done("stop timeout_ms=0"), json!({"by": "kill", "exit": {"signal": 9}}));
+}
+
+#[test]
 fn two_stops_at_once_are_both_answered() {
     let container = deaf();
     let (_supervisor, _, mut first) = running(&container);
@@ -279,4 +303,43 @@ fn diagnostics_are_kept_and_their_level_changes() {
     let later = manager.done(&format!("debug since={last}"));
     assert_eq!((&later["level"], &later["missed"]), (&json!("error"), &json!(0)));
     manager.done("kill KILL");
+}
+
+#[test]
+fn all_processes_get_a_signal() {
+    let script =
+        "trap 'echo first' USR1; sh -c 'trap \"echo second\" USR1; echo armed; while :; do sleep 0.1; done' &
+        while :; do sleep 0.1; done";
+    let container = Container::new(&["sh", "-c", script]);
+    let (_supervisor, _, mut manager) = running(&container);
+    armed(&container);
+    manager.done("subscribe");
+    manager.send("kill USR1 all");
+    let (name, event) = manager.event();
+    assert_eq!((name.as_str(), &event["signal"], &event["all"]), ("signalled", &json!("USR1"), &json!(true)));
+    assert_eq!(manager.line()["ok"], json!({}));
+    wait_for("both words", LIMIT, || {
+        let said = container.logged("stdout");
+        (said.contains("first") && said.contains("second")).then_some(())
+    });
+}
+
+#[test]
+fn requests_leave_nothing_behind() {
+    let container = Container::new(&["sleep", "1000"]);
+    let (_supervisor, _, mut manager) = running(&container);
+    let pid = std::fs::read_to_string(container.path("supervisor.pid")).expect("the supervisor's pid file");
+    let proc = container.sandbox.proc(pid.parse().expect("a pid and nothing else"));
+    let open = || std::fs::read_dir(proc.join("fd")).expect("its descriptors").count();
+    let children = |proc: &std::path::Path| {
+        let thread = proc.join("task").join(proc.file_name().expect("a pid")).join("children");
+        std::fs::read_to_string(thread).expect("its children").split_whitespace().count()
+    };
+    let before = (open(), children(&proc));
+    // Ten of a kind at once, and then ten of the next.
+    for request in ["ps", "stats", r#"{"op":"update","resources":{"pids":{"limit":1000}}}"#] {
+        (0..10).for_each(|_| manager.send(request));
+        (0..10).for_each(|_| drop(manager.line()));
+    }
+    assert_eq!((open(), children(&proc)), before);
 }
