@@ -1,6 +1,7 @@
 //! Where the socket is, who may use it, and what it says first.
 
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use conward_protocol::codec::{Message, message};
-use conward_protocol::{ErrorCode, Op, Outcome, PROTOCOL, State, Step as Stopping};
+use conward_protocol::{ErrorCode, Op, Outcome, PROTOCOL, SOCKET_FILE, State, Step as Stopping};
 use conward_testkit::{Host, Launch, Script, Step};
 
 use crate::client::Client;
@@ -82,7 +83,11 @@ fn a_stale_socket_is_replaced() {
     let place = place();
     fs::create_dir_all(directory(&place)).expect("control directory");
     fs::set_permissions(directory(&place), fs::Permissions::from_mode(0o700)).expect("chmod");
-    drop(UnixListener::bind(socket(&place)).expect("a socket"));
+    // The path may be too long for an address (unix(7)).
+    let dir = fs::File::open(directory(&place)).expect("control directory");
+    let path = format!("/proc/self/fd/{}/{SOCKET_FILE}", dir.as_raw_fd());
+    drop(UnixListener::bind(path).expect("a socket"));
+    assert!(socket(&place).exists());
     let mut container = created(&place);
     assert_eq!(container.client.state().state, State::Created);
     container.end();

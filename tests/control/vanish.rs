@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use conward_protocol::{Cause, Exit, Op, State, What};
-use conward_testkit::{Process, Script, Step, descriptors, wait_until};
+use conward_testkit::{PATIENCE, Process, Script, Step, descriptors, wait_for, wait_until};
 
 use crate::client::{Client, connect};
 use crate::states::request;
@@ -24,7 +24,7 @@ fn ends(op: Op) -> bool {
 }
 
 #[test]
-fn right_after_any_request() {
+fn right_after_any_request_that_does_not_end_it() {
     for &op in Op::ALL.iter().filter(|&&op| !ends(op)) {
         let state = [State::Running, State::Created, State::Paused].into_iter().find(|s| op.allowed_in(*s));
         let place = place();
@@ -50,6 +50,27 @@ fn right_after_any_request() {
         };
         assert_eq!(exit, Exit::Signal(9), "{op}");
         assert_eq!(container.end().0, 137, "{op}");
+    }
+}
+
+/// The container ends all the same, and its status is told to who comes next.
+#[test]
+fn right_after_a_request_that_ends_the_container() {
+    for state in [State::Created, State::Running, State::Paused] {
+        let place = place();
+        let mut container = in_state(&place, state);
+        let mut manager = Client::connect(&place);
+        manager.send("stop KILL 0\n");
+        drop(manager);
+        place.await_file("exit");
+        let mut next = Client::connect(&place);
+        assert_eq!((next.greeting.state, next.greeting.pid), (State::Stopped, None), "{state}");
+        assert_eq!(next.ok("wait")["exit"]["signal"], 9, "{state}");
+        next.ok("subscribe 0");
+        let seen: Vec<u64> = (0..next.greeting.seq).map(|_| next.event().seq).collect();
+        assert!(seen.into_iter().eq(1..=next.greeting.seq), "{state}");
+        container.gate.open();
+        assert_eq!(container.running.status(), 137, "{state}");
     }
 }
 
@@ -98,7 +119,8 @@ fn nothing_of_them_stays() {
             ["", "state\n", "wait\n", "subscribe 0\n", "{\"half\":", "resume\nnonsense\nwait deleted\n"]
                 [number % 6];
         if number % 2 == 0 {
-            let mut manager = Client::connect(&place);
+            // They come faster than their going is noticed.
+            let mut manager = wait_for("room", PATIENCE, || Client::try_connect(&place).ok());
             manager.send(line);
         } else {
             // It does not even wait for its greeting.
