@@ -2,14 +2,15 @@
 
 use conward_protocol::body::Body;
 use conward_protocol::codec::{self, Asked};
-use conward_protocol::limits::CLIENTS_MAX;
-use conward_protocol::{Cause, ErrorCode, Failure, Greeting, Line, Op, PROTOCOL, Reply, Request, Tag, What};
+use conward_protocol::{
+    Cause, Exit, Failure, Greeting, Line, Op, PROTOCOL, Reply, Request, State, Tag, What,
+};
 
 use super::Supervisor;
 use super::source::Source;
 use crate::error::reason;
 use crate::reactor::{Ready, Watch};
-use crate::serve::control::{Accepted, ControlId, Heard};
+use crate::serve::control::{ControlId, Heard};
 use crate::sys::process;
 
 /// The operations that this version knows; a manager finds them in the greeting.
@@ -39,15 +40,7 @@ impl Supervisor {
             let Some(control) = &mut self.endpoints.control else { return };
             match control.accept() {
                 Ok(None) => return,
-                Ok(Some(Accepted::Stranger(peer, uid))) => {
-                    log::warn!("refused a control client of user {uid}");
-                    peer.tell(refusal(ErrorCode::Denied, "only root and the supervisor's own user may ask"));
-                }
-                Ok(Some(Accepted::Surplus(peer))) => {
-                    log::warn!("refused a control client: there are {CLIENTS_MAX} already");
-                    peer.tell(refusal(ErrorCode::Busy, "too many clients are connected"));
-                }
-                Ok(Some(Accepted::Client(id))) => {
+                Ok(Some(id)) => {
                     let watched = control
                         .fd(id)
                         .map(|fd| self.reactor.watch(fd, Source::Control(id).id(), Watch::Both));
@@ -114,9 +107,14 @@ impl Supervisor {
 
     /// Forgets clients that have gone or do not read.
     pub(super) fn drop_ended_control_clients(&mut self) {
-        let ended = self.endpoints.control.as_ref().map(|control| control.ended()).unwrap_or_default();
-        for id in ended {
+        // To hear of one that was dropped may be too much for the next: each is dropped once.
+        while let Some((id, lost)) = self.endpoints.control.as_ref().and_then(|control| control.ended()) {
             self.drop_control_client(id);
+            if let Some(lost) = lost {
+                let what =
+                    What::ClientDropped { client: Some(id as u64), attachment: None, lost: lost as u64 };
+                self.announce(what, Cause::Supervisor);
+            }
         }
     }
 
@@ -148,16 +146,16 @@ impl Supervisor {
             Err(Failure::illegal(&request, self.life.state))
         };
         match answer {
-            Ok(Some(body)) => self.reply(id, tag, Ok(body)),
-            Ok(None) => return,
-            Err(failure) => return self.reply(id, tag, Err(failure)),
+            Ok(Some(body)) => self.tell(id, codec::reply_line(&Reply::ok(tag, body))),
+            Ok(None) => {}
+            Err(failure) => self.tell(id, codec::reply_line(&Reply::error(tag, failure))),
         }
         if let Request::Subscribe(subscribe) = request {
             self.subscribe(id, subscribe.since);
         }
     }
 
-    /// Answers a request, now or after a wait.
+    /// Answers a request that had to wait.
     pub(super) fn reply(&mut self, id: ControlId, tag: Option<Tag>, outcome: Result<Body, Failure>) {
         let reply = match outcome {
             Ok(body) => Reply::ok(tag, body),
@@ -189,12 +187,26 @@ impl Supervisor {
     /// A caller with a runtime of its own starts the container without a word; managers are to know.
     pub(super) fn look_whether_started(&mut self) {
         if self.life.was_started_by_others() {
+            // Or the supervisor's own runtime has done it, and has not ended yet.
+            let cause = self.start_at_work().unwrap_or(Cause::Caller);
             self.life.started();
-            self.announce(What::Started, Cause::Caller);
+            self.announce(What::Started, cause);
         }
     }
-}
 
-fn refusal(code: ErrorCode, message: &str) -> Vec<u8> {
-    codec::reply_line(&Reply::error(None, Failure::new(code, message)))
+    /// The program of a short-lived container has often ended before the runtime that started it. One
+    /// that has ended by itself, while a `start` is at work, was started; one that was killed may not
+    /// have been.
+    pub(super) fn look_whether_it_ran(&mut self, exit: Exit) {
+        if let (State::Created, Exit::Code(_), Some(cause)) = (self.life.state, exit, self.start_at_work()) {
+            self.life.started();
+            self.announce(What::Started, cause);
+        }
+    }
+
+    /// Who has asked for a `start` that the runtime is about to do.
+    fn start_at_work(&self) -> Option<Cause> {
+        let client = self.operations.iter().find_map(|operation| operation.task.asks_for(Op::Start))?;
+        Some(Cause::Client { client: client as u64, op: Some(Op::Start) })
+    }
 }

@@ -19,7 +19,10 @@ pub(super) struct Life {
     pub state: State,
     /// In `stopped` and `deleted`: how far the supervisor is.
     pub step: Option<Step>,
+    /// The first process, while it lives.
     pub pid: Option<Pid>,
+    /// The same, also after its end: a number to tell, not to use.
+    pub first: Option<Pid>,
     pub exit: Option<Exit>,
     pub times: Times,
     pub events: Ring,
@@ -38,6 +41,7 @@ impl Life {
             state: State::Creating,
             step: None,
             pid: None,
+            first: None,
             exit: None,
             times: Times::default(),
             events: Ring::default(),
@@ -50,6 +54,7 @@ impl Life {
     pub fn created(&mut self, pid: Pid) {
         self.state = State::Created;
         self.pid = Some(pid);
+        self.first = Some(pid);
         self.times.created = Some(now());
         self.program = program(pid);
     }

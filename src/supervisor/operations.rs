@@ -48,6 +48,14 @@ impl Task {
         }
     }
 
+    /// The client that asked for this operation, if one did.
+    pub fn asks_for(&self, wanted: Op) -> Option<ControlId> {
+        match self {
+            Task::Request { client, op, .. } if *op == wanted => Some(*client),
+            _ => None,
+        }
+    }
+
     fn deadline(&self) -> Duration {
         match self {
             Task::Request { .. } => DEADLINE,

@@ -241,6 +241,7 @@ impl Supervisor {
     /// The container's end, for managers.
     fn note_exit(&mut self, exit: Exit) {
         self.look_whether_started();
+        self.look_whether_it_ran(exit);
         let core_dumped = self.life.exited(exit);
         let cause = match exit {
             Exit::TimedOut => Cause::Timeout,

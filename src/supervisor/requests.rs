@@ -123,13 +123,20 @@ impl Supervisor {
     }
 
     fn close_stdin(&mut self, cause: Cause) -> Answer {
-        if self.input.fd().is_none() {
-            return Err(Failure::new(ErrorCode::NoStdin, "close-stdin: the container has no open input"));
-        }
-        self.input.end();
-        self.move_input();
-        self.announce(What::StdinClosed { exec: None }, cause);
-        done()
+        let why = match self.plan.stdio {
+            Stdio::Pipes { stdin: true, .. } => {
+                // One that has ended stays so, and that is no news.
+                if self.input.fd().is_some() {
+                    self.input.end();
+                    self.move_input();
+                    self.announce(What::StdinClosed { exec: None }, cause);
+                }
+                return done();
+            }
+            Stdio::Terminal { .. } => "a terminal has an end-of-file character instead",
+            Stdio::Pipes { .. } | Stdio::Passthrough => "the container has no input that could be ended",
+        };
+        Err(Failure::new(ErrorCode::NoStdin, format!("close-stdin: {why}")))
     }
 
     fn wait(&mut self, id: ControlId, tag: Option<&Tag>, stage: Stage) -> Answer {

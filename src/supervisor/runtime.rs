@@ -172,7 +172,7 @@ impl Supervisor {
             }
             _ => {}
         }
-        Ok(match (op, self.life.pid) {
+        Ok(match (op, self.life.first) {
             (Op::Start, Some(pid)) => Body::Started(body::Started { pid: pid.raw() }),
             _ => Body::Done(Done {}),
         })

@@ -13,6 +13,10 @@ pub enum Verb {
     Exec,
     /// Let it run.
     Start,
+    /// Freeze it.
+    Pause,
+    /// Thaw it.
+    Resume,
     /// Send it a signal.
     Kill,
     /// Forget it.
@@ -21,13 +25,30 @@ pub enum Verb {
     State,
 }
 
+impl Verb {
+    /// Its word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verb::Create => "create",
+            Verb::Restore => "restore",
+            Verb::Exec => "exec",
+            Verb::Start => "start",
+            Verb::Pause => "pause",
+            Verb::Resume => "resume",
+            Verb::Kill => "kill",
+            Verb::Delete => "delete",
+            Verb::State => "state",
+        }
+    }
+}
+
 /// One call.
 #[derive(Debug)]
 pub struct Call {
     /// What is asked for.
     pub verb: Verb,
-    /// `--root`: where the state of containers is kept. Without it none is, and `start`, `kill`,
-    /// `delete` and `state` find nothing.
+    /// `--root`: where the state of containers is kept. Without it none is, and `start`, `pause`,
+    /// `resume`, `kill`, `delete` and `state` find nothing.
     pub root: Option<PathBuf>,
     /// `--bundle`, else the working directory.
     pub bundle: PathBuf,
@@ -41,6 +62,8 @@ pub struct Call {
     pub preserve: u32,
     /// `--force`: delete what still runs.
     pub force: bool,
+    /// `--all`: signal every process of the container's session.
+    pub all: bool,
     /// The container's id and what follows it (the signal of `kill`).
     pub rest: Vec<String>,
 }
@@ -73,6 +96,7 @@ impl Call {
             console: None,
             preserve: 0,
             force: false,
+            all: false,
             rest: Vec::new(),
         };
         let mut words = words.iter();
@@ -120,6 +144,7 @@ impl Call {
             "console-socket" => self.console = Some(value.into()),
             "preserve-fds" => self.preserve = value.parse().map_err(|_| format!("--preserve-fds {value}"))?,
             "force" => self.force = true,
+            "all" => self.all = true,
             _ => {}
         }
         Ok(())
@@ -127,14 +152,16 @@ impl Call {
 }
 
 fn parse_verb(word: &str) -> Result<Verb, String> {
-    Ok(match word {
-        "create" => Verb::Create,
-        "restore" => Verb::Restore,
-        "exec" => Verb::Exec,
-        "start" => Verb::Start,
-        "kill" => Verb::Kill,
-        "delete" => Verb::Delete,
-        "state" => Verb::State,
-        _ => return Err(format!("unknown subcommand {word}")),
-    })
+    const ALL: [Verb; 9] = [
+        Verb::Create,
+        Verb::Restore,
+        Verb::Exec,
+        Verb::Start,
+        Verb::Pause,
+        Verb::Resume,
+        Verb::Kill,
+        Verb::Delete,
+        Verb::State,
+    ];
+    ALL.into_iter().find(|verb| verb.name() == word).ok_or(format!("unknown subcommand {word}"))
 }

@@ -4,6 +4,7 @@
 
 use crate::Pattern;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// One call of the runtime, from its first step to the container's last. The default obeys: a
@@ -25,6 +26,9 @@ pub struct Script {
     pub pid_file: PidFile,
     /// What the runtime itself does afterwards; then it exits with status 0.
     pub after: Vec<Step>,
+    /// What the runtime does first when it is called for this container again, by subcommand (`start`,
+    /// `pause`, …). A step that ends it, ends the call.
+    pub verbs: BTreeMap<String, Vec<Step>>,
 }
 
 /// What is sent on the console socket.
@@ -128,6 +132,8 @@ pub enum Step {
     AwaitSignal(Vec<i32>),
     /// Waits for ever.
     Pause,
+    /// Becomes another program, with these arguments, as the program of a real container does.
+    Become(Vec<String>),
     /// Ends with this status.
     Exit(u8),
     /// Ends by this signal.
@@ -150,6 +156,12 @@ impl Script {
     /// A container that does these steps under a runtime that obeys.
     pub fn of(steps: impl Into<Vec<Step>>) -> Script {
         Script { steps: steps.into(), ..Script::default() }
+    }
+
+    /// The same script, but the runtime does these steps first at this subcommand.
+    pub fn at(mut self, verb: &str, steps: impl Into<Vec<Step>>) -> Script {
+        self.verbs.insert(verb.to_owned(), steps.into());
+        self
     }
 
     /// A runtime that does these steps and makes no container.

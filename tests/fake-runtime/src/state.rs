@@ -1,7 +1,9 @@
-//! `start`, `kill`, `delete` and `state`: what a manager needs besides `create`.
+//! `start`, `pause`, `resume`, `kill`, `delete` and `state`: what a manager needs besides `create`.
 
 use crate::args::{Call, Verb};
-use nix::sys::signal::{Signal, kill};
+use crate::steps::{self, Context};
+use fake_runtime::Script;
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::fs;
@@ -24,20 +26,49 @@ pub fn created(call: &Call, pid: Pid) -> Result<(), String> {
 pub fn perform(call: &Call) -> Result<(), String> {
     let dir = call.state_dir().ok_or("no --root given")?;
     let mut state = load(&dir)?;
+    misbehave(call.verb, &state)?;
     match call.verb {
         Verb::Start => start(&dir, &mut state),
+        Verb::Pause => freeze(&dir, &mut state, ("running", "paused"), Signal::SIGSTOP),
+        Verb::Resume => freeze(&dir, &mut state, ("paused", "running"), Signal::SIGCONT),
         Verb::Kill => signal(call, &state),
         Verb::Delete => delete(call, &dir, &state),
         _ => print(&mut state),
     }
 }
 
+/// What the container's script wants of this call first. One without a script gets an obedient runtime.
+fn misbehave(verb: Verb, state: &Value) -> Result<(), String> {
+    let path = bundle(state).join("fake.json");
+    let Ok(text) = fs::read(&path) else { return Ok(()) };
+    let script: Script =
+        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    steps::run(script.verbs.get(verb.name()).map_or(&[], Vec::as_slice), &Context { start: None });
+    Ok(())
+}
+
+fn bundle(state: &Value) -> PathBuf {
+    PathBuf::from(state["bundle"].as_str().unwrap_or_default())
+}
+
+/// Moves the container from one status to another, its session frozen or thawed as job control does it.
+fn freeze(dir: &Path, state: &mut Value, (from, to): (&str, &str), signal: Signal) -> Result<(), String> {
+    if state["status"] != from || !alive(state) {
+        return Err(format!("the container is not {from}"));
+    }
+    signal_all(pid(state), signal).map_err(|error| format!("{signal}: {error}"))?;
+    state["status"] = json!(to);
+    save(dir, state)
+}
+
 fn start(dir: &Path, state: &mut Value) -> Result<(), String> {
     if state["status"] != "created" || !alive(state) {
         return Err("cannot start a container that is not created".into());
     }
-    let fifo = PathBuf::from(state["bundle"].as_str().unwrap_or_default()).join("start.fifo");
+    let fifo = bundle(state).join("start.fifo");
+    // With both ends, the open does not wait for a container that was started by others.
     fs::OpenOptions::new()
+        .read(true)
         .write(true)
         .open(&fifo)
         .and_then(|mut fifo| fifo.write_all(b"\0"))
@@ -53,7 +84,13 @@ fn signal(call: &Call, state: &Value) -> Result<(), String> {
         Ok(number) => Signal::try_from(number).map_err(|error| format!("{word}: {error}"))?,
         Err(_) => name.parse().map_err(|error| format!("{word}: {error}"))?,
     };
-    kill(pid(state), signal).map_err(|_| "container not running".to_owned())
+    let sent = if call.all { signal_all(pid(state), signal) } else { kill(pid(state), signal) };
+    sent.map_err(|_| "container not running".to_owned())
+}
+
+/// To the container's session; just after its fork it has none yet, and is alone.
+fn signal_all(pid: Pid, signal: Signal) -> nix::Result<()> {
+    killpg(pid, signal).or_else(|_| kill(pid, signal))
 }
 
 fn delete(call: &Call, dir: &Path, state: &Value) -> Result<(), String> {
@@ -72,7 +109,7 @@ fn print(state: &mut Value) -> Result<(), String> {
         state["status"] = json!("stopped");
         state["pid"] = json!(0);
     }
-    crate::steps::write_all(1, format!("{state}\n").as_bytes());
+    steps::write_all(1, format!("{state}\n").as_bytes());
     Ok(())
 }
 

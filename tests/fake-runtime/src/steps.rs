@@ -118,6 +118,13 @@ fn one(step: &Step, context: &Context) -> Result<(), String> {
         Step::Pause => loop {
             nix::unistd::pause();
         },
+        Step::Become(words) => {
+            let program = words.first().ok_or("no program")?;
+            let error = std::os::unix::process::CommandExt::exec(
+                std::process::Command::new(program).args(&words[1..]),
+            );
+            return Err(format!("{program}: {error}"));
+        }
         Step::Exit(status) => exit(*status),
         Step::Die(signal) => die(*signal)?,
     }
