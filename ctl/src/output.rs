@@ -1,0 +1,87 @@
+//! Standard output, and columns on it.
+
+use std::io::{self, Write};
+
+use conward_protocol::Timestamp;
+
+use crate::error::Error;
+
+/// Prints a line.
+pub fn line(text: &str) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| Error::output(&error))
+}
+
+/// Rows as wide as they must be, but not wider than `width` columns: then the widest column that may
+/// be cut (`cuttable`) loses its end, and shows that by `…`. A column is never cut below its heading.
+pub fn table(headings: &[&str], rows: &[Vec<String>], cuttable: &[usize], width: Option<usize>) -> String {
+    const GAP: usize = 2;
+    let mut widths: Vec<usize> = headings.iter().map(|heading| heading.len()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let all = |widths: &[usize]| widths.iter().sum::<usize>() + GAP * (widths.len().saturating_sub(1));
+    while let Some(limit) = width.filter(|limit| all(&widths) > *limit) {
+        let widest =
+            cuttable.iter().copied().filter(|&column| widths[column] > headings[column].len().max(8));
+        let Some(widest) = widest.max_by_key(|&column| widths[column]) else { break };
+        let excess = all(&widths) - limit;
+        widths[widest] = (widths[widest] - excess.min(widths[widest])).max(headings[widest].len().max(8));
+    }
+    let headings: Vec<String> = headings.iter().map(|heading| (*heading).to_owned()).collect();
+    let mut text = String::new();
+    for row in std::iter::once(&headings).chain(rows) {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, &width)| fitted(cell, width)).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn fitted(cell: &str, width: usize) -> String {
+    if cell.chars().count() <= width {
+        return format!("{cell:<width$}");
+    }
+    cell.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// How long ago, in the largest unit that says something.
+pub fn age(since: Timestamp, now: Timestamp) -> String {
+    let seconds = (now.seconds() - since.seconds()).max(0);
+    match seconds {
+        0..=119 => format!("{seconds}s"),
+        120..=7199 => format!("{}m", seconds / 60),
+        7200..=172_799 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{age, table};
+    use conward_protocol::Timestamp;
+
+    #[test]
+    fn the_widest_column_is_cut() {
+        let rows =
+            [vec!["short".to_owned(), "running".to_owned(), "/a/very/long/path/of/a/bundle".to_owned()]];
+        let headings = ["ID", "STATE", "BUNDLE"];
+        let whole = "ID     STATE    BUNDLE\nshort  running  /a/very/long/path/of/a/bundle\n";
+        assert_eq!(table(&headings, &rows, &[0, 2], None), whole);
+        assert_eq!(table(&headings, &rows, &[0, 2], Some(200)), whole);
+        let cut = table(&headings, &rows, &[0, 2], Some(30));
+        assert_eq!(cut, "ID     STATE    BUNDLE\nshort  running  /a/very/long/…\n");
+        // What cannot be cut further is printed all the same.
+        assert!(table(&headings, &rows, &[0, 2], Some(5)).contains("/a/very…"));
+    }
+
+    #[test]
+    fn ages() {
+        let at = |seconds| Timestamp::new(seconds, 0);
+        for (seconds, text) in [(-5, "0s"), (119, "119s"), (120, "2m"), (7200, "2h"), (172_800, "2d")] {
+            assert_eq!(age(at(1000), at(1000 + seconds)), text);
+        }
+    }
+}
