@@ -54,7 +54,7 @@ fn told(event: &Event) -> String {
     let mut take = |name: &str| fields.remove(name).unwrap_or_default();
     let (time, seq, what, cause) = (take("time"), take("seq"), take("event"), take("cause"));
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut line = format!("{} {seq:>4} {}", text(&time), text(&what));
+    let mut line = format!("{} {:>4} {}", text(&time), text(&seq), text(&what));
     push(&mut line, &fields, "");
     if let Value::Object(mut cause) = cause {
         line.push_str(&format!(" by {}", text(&cause.remove("by").unwrap_or_default())));
