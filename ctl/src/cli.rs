@@ -31,7 +31,7 @@ pub enum Command {
     /// List all containers that have a supervisor, or had one
     ///
     /// A container whose supervisor was killed is shown as dead.
-    #[command(visible_aliases = ["list", "ps"])]
+    #[command(visible_alias = "list")]
     Ls(Ls),
     /// Print what the supervisor knows of a container, as JSON
     #[command(visible_alias = "inspect")]

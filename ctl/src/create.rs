@@ -31,7 +31,8 @@ pub fn made(place: &Place, create: &Create, bundle: &Bundle, wishes: &Wishes) ->
         return Err(Error::new(format!("{id}: there is a container of this id already")));
     }
     spawn::supervisor(place, create, bundle, wishes)?;
-    place.connect(id)
+    // The supervisor goes on without a control socket where it cannot make one.
+    place.connect(id).map_err(|error| Error::new(format!("created, but cannot be asked: {}", error.message)))
 }
 
 /// What runtimes take as an id, and a name of a directory can be.

@@ -22,7 +22,7 @@ pub fn events(place: &Place, events: &Events) -> Result<u8, Error> {
         return Err(Error::new(format!("{id}: an answer of another kind")));
     };
     if subscribed.missed > 0 {
-        eprintln!("conwardctl: {id}: {} events are no longer held", subscribed.missed);
+        output::complain(&format!("{id}: {} events are no longer held", subscribed.missed));
     }
     let mut last = since.unwrap_or(subscribed.last);
     while events.follow || last < subscribed.last {

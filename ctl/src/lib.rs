@@ -21,7 +21,7 @@ mod session;
 mod spawn;
 mod terminal;
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -46,7 +46,7 @@ pub fn main() -> ExitCode {
         // Who reads us has read enough, as `conwardctl logs | head` does.
         Err(error) if error.output_closed => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("conwardctl: {}", error.message);
+            output::complain(&error.message);
             ExitCode::from(error.status)
         }
     }
@@ -54,8 +54,10 @@ pub fn main() -> ExitCode {
 
 fn perform(cli: Cli) -> Result<u8, Error> {
     if let Command::Completions { shell } = cli.command {
-        clap_complete::generate(shell, &mut Cli::command(), "conwardctl", &mut io::stdout());
-        return Ok(0);
+        // Into memory first: the generator panics where it cannot write.
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "conwardctl", &mut script);
+        return io::stdout().write_all(&script).map(|()| 0).map_err(|error| Error::output(&error));
     }
     let place = Place::new(cli.control_dir)?;
     match cli.command {

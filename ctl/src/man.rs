@@ -83,7 +83,15 @@ pub fn page() -> String {
         page.push_str(&section(sub));
     }
     page.push_str(REST);
-    page
+    once(&page)
+}
+
+/// Each section brings the definition of an apostrophe; one is enough.
+fn once(page: &str) -> String {
+    let definition = |line: &&str| line.starts_with(".ie ") || line.starts_with(".el ");
+    let head = page.split_inclusive('\n').take_while(definition);
+    let rest = page.split_inclusive('\n').filter(|line| !definition(line));
+    head.chain(rest).collect()
 }
 
 /// What a command does, and its options; those of all commands are not repeated.

@@ -12,6 +12,11 @@ pub fn line(text: &str) -> Result<(), Error> {
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| Error::output(&error))
 }
 
+/// Says something beside the output. Where even that cannot be written, nothing can be done.
+pub fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "conwardctl: {text}");
+}
+
 /// Rows as wide as they must be, but not wider than `width` columns: then the widest column that may
 /// be cut (`cuttable`) loses its end, and shows that by `…`. A column is never cut below its heading.
 pub fn table(headings: &[&str], rows: &[Vec<String>], cuttable: &[usize], width: Option<usize>) -> String {

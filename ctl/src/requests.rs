@@ -58,7 +58,7 @@ fn each(place: &Place, ids: &[String], request: &Request) -> Result<u8, Error> {
             Ok(()) => {}
             Err(error) if error.output_closed => return Err(error),
             Err(error) if first.is_none() => first = Some(error),
-            Err(error) => eprintln!("conwardctl: {}", error.message),
+            Err(error) => output::complain(&error.message),
         }
     }
     first.map_or(Ok(0), Err)
@@ -97,7 +97,7 @@ pub fn wait(place: &Place, stage: Stage, wanted: &str) -> Result<u8, Error> {
 /// The exit status that passes a container's on. One that nobody knows is 255, and said.
 pub fn status(id: &str, exit: Exit) -> u8 {
     if matches!(exit, Exit::Unknown | Exit::TimedOut) {
-        eprintln!("conwardctl: {id}: it was ended by: {exit}");
+        output::complain(&format!("{id}: it was ended by: {exit}"));
     }
     exit.as_process_status()
 }

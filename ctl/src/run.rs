@@ -106,7 +106,7 @@ fn finish(id: &str, mut session: Session, wait_for_removal: bool) -> Result<u8, 
                 match client.call(Request::Wait(wait)) {
                     // It closes when all is done.
                     Ok(_) | Err(client::Error::Closed) => {}
-                    Err(error) => eprintln!("conwardctl: {}", Error::asked(id, &error).message),
+                    Err(error) => output::complain(&Error::asked(id, &error).message),
                 }
             }
             Ok(status(id, exit))

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::bundle::Bundle;
 use crate::cli::Create;
 use crate::error::Error;
+use crate::output;
 use crate::place::Place;
 
 /// Bytes of a report at most: the protocol's bound for a message, several times over. Of more, what is
@@ -67,7 +68,9 @@ pub fn supervisor(place: &Place, create: &Create, bundle: &Bundle, wishes: &Wish
         return Err(Error::new(format!("{id}: {} failed: {}", conward.display(), said.trim())));
     }
     // What it warns of does not stop it.
-    eprint!("{said}");
+    if !said.trim().is_empty() {
+        output::complain(said.trim_end());
+    }
     report(id, ours)
 }
 

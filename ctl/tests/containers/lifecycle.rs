@@ -32,14 +32,14 @@ fn create_start_pause_resume_kill_wait() {
     let names: Vec<String> = held.lines().map(named).collect();
     assert_eq!(names, ["created", "started", "paused", "resumed"]);
 
-    assert_eq!(ctl.ctl(&["kill", "-s", "USR1", id]).ok(), format!("{id}\n"));
+    assert_eq!(ctl.ctl(&["kill", id]).ok(), format!("{id}\n"));
     let waited = waiting.wait_with_output().expect("conwardctl wait");
-    assert_eq!((waited.stdout.as_slice(), waited.status.code()), (&b"138\n"[..], Some(138)));
+    assert_eq!((waited.stdout.as_slice(), waited.status.code()), (&b"137\n"[..], Some(137)));
     let followed = following.wait_with_output().expect("conwardctl events");
     let followed = String::from_utf8(followed.stdout).expect("text");
     let at = |text: &str| followed.find(text).unwrap_or_else(|| panic!("{text}: {followed}"));
     assert!(at(" started ") < at(" signalled ") && at(" signalled ") < at("exited "), "{followed}");
-    assert!(followed.contains("exit.signal=10"), "{followed}");
+    assert!(followed.contains("exit.signal=9"), "{followed}");
 }
 
 #[test]

@@ -5,10 +5,13 @@ use serde_json::json;
 
 use crate::{Ctl, known};
 
+/// What is changed in `config.json`.
+type Change = fn(&mut serde_json::Value);
+
 #[test]
 fn bundles_that_cannot_work_start_nothing() {
     let ctl = Ctl::new("true");
-    let faults: [(&str, fn(&mut serde_json::Value)); 4] = [
+    let faults: [(&str, Change); 4] = [
         ("root.path: ", |config| config["root"]["path"] = json!("nope")),
         ("process.args: is empty", |config| config["process"]["args"] = json!([])),
         ("process.user.uid: ", |config| config["process"]["user"]["uid"] = json!("root")),
