@@ -30,7 +30,7 @@ pub fn ls(place: &Place, ls: &Ls) -> Result<u8, Error> {
         let now = now();
         let rows: Vec<Vec<String>> = wanted.iter().map(|(found, id)| row(id, found, now)).collect();
         let headings = ["ID", "STATE", "EXIT", "PID", "SUPERVISOR", "AGE", "BUNDLE"];
-        let text = output::table(&headings, &rows, &[0, 6], terminal::width());
+        let text = output::table(&headings, &rows, &[6, 0], terminal::width());
         output::line(text.trim_end())?;
     }
     Ok(0)

@@ -69,7 +69,12 @@ pub fn page() -> String {
     command = command.version(None::<&str>).disable_help_subcommand(true);
     command.build();
     let mut page = Vec::new();
-    let man = Man::new(command.clone()).title("CONWARDCTL").section("1").manual("conward");
+    let man = Man::new(command.clone())
+        .title("CONWARDCTL")
+        .section("1")
+        .date("2026-11-21")
+        .source("conward")
+        .manual("User Commands");
     let rendered = man
         .render_title(&mut page)
         .and_then(|()| man.render_name_section(&mut page))
@@ -110,7 +115,7 @@ fn section(command: &Command) -> String {
     let mut section = format!(".SS {}\n", command.get_name());
     for line in String::from_utf8_lossy(&text).lines() {
         match line {
-            ".SH SYNOPSIS" => {}
+            ".SH SYNOPSIS" | ".SH OPTIONS" => {}
             heading if heading.starts_with(".SH") => section.push_str(".PP\n"),
             line => {
                 section.push_str(line);

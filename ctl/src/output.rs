@@ -17,8 +17,11 @@ pub fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "conwardctl: {text}");
 }
 
-/// Rows as wide as they must be, but not wider than `width` columns: then the widest column that may
-/// be cut (`cuttable`) loses its end, and shows that by `…`. A column is never cut below its heading.
+/// Characters that a cut column keeps at least, its `…` among them.
+const CUT_MIN: usize = 8;
+
+/// Rows as wide as they must be. Where that is wider than `width`, the `cuttable` columns lose their ends,
+/// each as far as it may before the next, and show that by `…`.
 pub fn table(headings: &[&str], rows: &[Vec<String>], cuttable: &[usize], width: Option<usize>) -> String {
     const GAP: usize = 2;
     let mut widths: Vec<usize> = headings.iter().map(|heading| heading.len()).collect();
@@ -28,12 +31,10 @@ pub fn table(headings: &[&str], rows: &[Vec<String>], cuttable: &[usize], width:
         }
     }
     let all = |widths: &[usize]| widths.iter().sum::<usize>() + GAP * (widths.len().saturating_sub(1));
-    while let Some(limit) = width.filter(|limit| all(&widths) > *limit) {
-        let widest =
-            cuttable.iter().copied().filter(|&column| widths[column] > headings[column].len().max(8));
-        let Some(widest) = widest.max_by_key(|&column| widths[column]) else { break };
-        let excess = all(&widths) - limit;
-        widths[widest] = (widths[widest] - excess.min(widths[widest])).max(headings[widest].len().max(8));
+    for &column in cuttable {
+        let excess = width.map_or(0, |limit| all(&widths).saturating_sub(limit));
+        let least = headings[column].len().max(CUT_MIN).min(widths[column]);
+        widths[column] = widths[column].saturating_sub(excess).max(least);
     }
     let headings: Vec<String> = headings.iter().map(|heading| (*heading).to_owned()).collect();
     let mut text = String::new();
@@ -69,17 +70,20 @@ mod tests {
     use conward_protocol::Timestamp;
 
     #[test]
-    fn the_widest_column_is_cut() {
+    fn columns_are_cut_in_turn() {
         let rows =
             [vec!["short".to_owned(), "running".to_owned(), "/a/very/long/path/of/a/bundle".to_owned()]];
         let headings = ["ID", "STATE", "BUNDLE"];
         let whole = "ID     STATE    BUNDLE\nshort  running  /a/very/long/path/of/a/bundle\n";
-        assert_eq!(table(&headings, &rows, &[0, 2], None), whole);
-        assert_eq!(table(&headings, &rows, &[0, 2], Some(200)), whole);
-        let cut = table(&headings, &rows, &[0, 2], Some(30));
+        assert_eq!(table(&headings, &rows, &[2, 0], None), whole);
+        assert_eq!(table(&headings, &rows, &[2, 0], Some(200)), whole);
+        let cut = table(&headings, &rows, &[2, 0], Some(30));
         assert_eq!(cut, "ID     STATE    BUNDLE\nshort  running  /a/very/long/…\n");
+        let cut =
+            table(&["ID", "B"], &[vec!["0123456789abcdef".into(), "/a/very/long".into()]], &[1, 0], Some(20));
+        assert_eq!(cut, "ID          B\n012345678…  /a/very…\n");
         // What cannot be cut further is printed all the same.
-        assert!(table(&headings, &rows, &[0, 2], Some(5)).contains("/a/very…"));
+        assert!(table(&headings, &rows, &[2, 0], Some(5)).contains("/a/very…"));
     }
 
     #[test]
