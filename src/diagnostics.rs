@@ -1,13 +1,16 @@
 //! How the supervisor speaks of itself: lines on stderr, and in syslog if asked for.
 //!
-//! stderr leads nowhere once the supervisor has detached, so then only syslog remains.
+//! stderr leads nowhere once the supervisor has detached, so then syslog remains, and what the
+//! supervisor itself keeps for managers: each line comes out of the channel as well.
 
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::SystemTime;
 
-use log::Level;
+use log::{Level, LevelFilter};
 
-use crate::plan::Diagnostics;
+use crate::plan::{Diagnostics, Said};
 
 /// Where syslog(3) sends to.
 const SYSLOG: &str = "/dev/log";
@@ -15,8 +18,11 @@ const SYSLOG: &str = "/dev/log";
 const PRIORITY_ERROR: u8 = (1 << 3) | 3;
 const PRIORITY_INFO: u8 = (1 << 3) | 6;
 
-/// Makes `log::warn!` and its kin speak, from the planned level on. To be called once.
-pub fn install(plan: &Diagnostics) {
+/// Makes `log::warn!` and its kin speak, from the planned level on; [`log::set_max_level`] changes
+/// that. To be called once. Each line comes out of the channel too, which has no bound: the one who
+/// has it takes everything out after each round of its loop.
+pub fn install(plan: &Diagnostics) -> Receiver<Said> {
+    let (said, receiver) = channel();
     let syslog = if plan.syslog { UnixDatagram::unbound().ok() } else { None };
     if let Some(socket) = &syslog {
         // A full syslog loses the line rather than time.
@@ -24,7 +30,7 @@ pub fn install(plan: &Diagnostics) {
     }
     let ident = plan.ident.clone();
     env_logger::Builder::new()
-        .filter_level(plan.level)
+        .filter_level(LevelFilter::Trace)
         .format(move |out, record| {
             let (letter, name) = match record.level() {
                 Level::Error => ('e', "error"),
@@ -38,7 +44,13 @@ pub fn install(plan: &Diagnostics) {
                 let line = format!("<{priority}>conmon: conmon {ident} <{name}>: {}", record.args());
                 let _ = socket.send_to(line.as_bytes(), SYSLOG);
             }
+            let line =
+                Said { time: SystemTime::now(), level: record.level(), message: record.args().to_string() };
+            // Nobody keeps lines in a launcher.
+            let _ = said.send(line);
             writeln!(out, "[conmon:{letter}]: {}", record.args())
         })
         .init();
+    log::set_max_level(plan.level);
+    receiver
 }

@@ -26,9 +26,9 @@ fn run() -> Result<u8, Error> {
         // On stdout, as the reference does: Podman shows the launcher's stdout as its own.
         Asked::Unreadable(error) => print(&format!("{error}\n")).map(|_| 1),
         Asked::Run { plan, warnings } => {
-            diagnostics::install(&plan.diagnostics);
+            let said = diagnostics::install(&plan.diagnostics);
             warnings.iter().for_each(|warning| log::warn!("{warning}"));
-            supervisor::run(*plan)
+            supervisor::run(*plan, said)
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::os::fd::RawFd;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The whole task of one supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -228,6 +228,17 @@ pub struct Diagnostics {
     pub syslog: bool,
     /// The name that syslog lines carry: the first 20 characters of `cid` or `cid: tag`.
     pub ident: String,
+}
+
+/// A line that the supervisor has said of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// When, by the wall clock.
+    pub time: SystemTime,
+    /// How serious it is.
+    pub level: log::Level,
+    /// What it says.
+    pub message: String,
 }
 
 /// One of the two output streams of a process.

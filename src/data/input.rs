@@ -41,6 +41,8 @@ pub struct Input {
     packet: Vec<u8>,
     written: usize,
     ending: bool,
+    /// Bytes that the container was given.
+    total: u64,
 }
 
 impl Input {
@@ -61,7 +63,7 @@ impl Input {
     }
 
     fn to(target: Target, once: bool) -> Input {
-        Input { target, once, packet: Vec::new(), written: 0, ending: false }
+        Input { target, once, packet: Vec::new(), written: 0, ending: false, total: 0 }
     }
 
     /// The terminal has come.
@@ -77,6 +79,11 @@ impl Input {
             Target::Open(fd) => Some(fd.as_fd()),
             Target::Nowhere | Target::Awaited => None,
         }
+    }
+
+    /// Bytes that the container was given.
+    pub fn total(&self) -> u64 {
+        self.total
     }
 
     /// No more input will come: it closes as soon as what is on the way is written.
@@ -122,7 +129,10 @@ impl Input {
         while self.written < self.packet.len() {
             let Target::Open(fd) = &self.target else { return Ok(false) };
             match nix::unistd::write(fd, &self.packet[self.written..]) {
-                Ok(count) => self.written += count,
+                Ok(count) => {
+                    self.written += count;
+                    self.total += count as u64;
+                }
                 Err(nix::errno::Errno::EAGAIN) => return Ok(false),
                 Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),

@@ -10,4 +10,4 @@ mod tests;
 
 pub use clients::{ClientId, Clients, Received};
 pub use input::{Input, Step};
-pub use pump::{Pump, Turn};
+pub use pump::{Pump, Taken, Turn};

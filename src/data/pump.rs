@@ -6,7 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Clients;
 use super::outbox::Output;
@@ -37,6 +37,17 @@ pub enum Turn {
     Dry,
     /// The stream has ended: this is to be closed.
     Ended(OwnedFd),
+}
+
+/// What was read from an output stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Which.
+    pub stream: Stream,
+    /// Bytes.
+    pub bytes: u64,
+    /// Whether it was read to its end: nobody has it open any more.
+    pub ended: bool,
 }
 
 /// One output stream being read.
@@ -80,6 +91,10 @@ pub struct Pump {
     /// The attached clients.
     pub clients: Clients,
     taps: Vec<Tap>,
+    /// One for each stream there ever was.
+    taken: Vec<Taken>,
+    /// How long the last write to the logs took.
+    write_time: Duration,
     buffer: Vec<u8>,
     held: Held,
     /// The beginning of the runtime's stderr, for the message to the caller.
@@ -94,6 +109,8 @@ impl Pump {
             sinks,
             clients: Clients::default(),
             taps: Vec::new(),
+            taken: Vec::new(),
+            write_time: Duration::ZERO,
             buffer: Vec::new(),
             held: Held::Undecided(Vec::new()),
             text: Vec::new(),
@@ -104,6 +121,7 @@ impl Pump {
     /// Adds a non-blocking stream.
     pub fn add(&mut self, stream: Stream, fd: OwnedFd, terminal: bool) {
         self.taps.push(Tap { stream, fd, terminal, phase: Phase::Flowing, waiting: false });
+        self.taken.push(Taken { stream, bytes: 0, ended: false });
     }
 
     /// The descriptor of a stream that has not ended.
@@ -121,7 +139,9 @@ impl Pump {
         if paused || tap.phase == Phase::Done {
             return Turn::Dry;
         }
-        match tap.read(&mut self.buffer) {
+        let read = tap.read(&mut self.buffer);
+        self.note(stream, read);
+        match read {
             Read::Bytes => Turn::Chunk,
             Read::Empty => Turn::Dry,
             Read::End => Turn::Ended(self.taps.remove(at).fd),
@@ -176,9 +196,14 @@ impl Pump {
         }
     }
 
+    /// Whether each stream was read until it was empty, or ended.
+    pub fn streams_are_read(&self) -> bool {
+        self.taps.iter().all(|tap| tap.phase == Phase::Done)
+    }
+
     /// Whether draining is complete: streams read, logs written, clients served.
     pub fn drained(&self) -> bool {
-        self.taps.iter().all(|tap| tap.phase == Phase::Done)
+        self.streams_are_read()
             && matches!(self.held, Held::Nothing)
             && !self.sinks.blocked()
             && self.clients.settled()
@@ -191,7 +216,12 @@ impl Pump {
             self.deliver(Stream::Stderr, &held);
         }
         for mut tap in std::mem::take(&mut self.taps) {
-            while tap.phase != Phase::Done && tap.read(&mut self.buffer) == Read::Bytes {
+            while tap.phase != Phase::Done {
+                let read = tap.read(&mut self.buffer);
+                self.note(tap.stream, read);
+                if read != Read::Bytes {
+                    break;
+                }
                 self.pass_on(tap.stream);
             }
             self.taps.push(tap);
@@ -220,6 +250,23 @@ impl Pump {
         [self.sinks.deadline(), self.clients.deadline()].into_iter().flatten().min()
     }
 
+    /// What was read from each stream so far.
+    pub fn taken(&self) -> &[Taken] {
+        &self.taken
+    }
+
+    /// How long the last write to the logs took.
+    pub fn write_time(&self) -> Duration {
+        self.write_time
+    }
+
+    fn note(&mut self, stream: Stream, read: Read) {
+        if let Some(taken) = self.taken.iter_mut().find(|taken| taken.stream == stream) {
+            taken.bytes += self.buffer.len() as u64;
+            taken.ended |= read == Read::End;
+        }
+    }
+
     /// Held output goes first. A journal may hold up the last output for as long as draining lasts,
     /// but a client may not: what is left then is bounded, so its queue may grow by that.
     fn paused(&self) -> bool {
@@ -245,7 +292,9 @@ impl Pump {
         if chunk.is_empty() {
             return;
         }
+        let begun = Instant::now();
         self.sinks.write(Timestamp::now(), stream, chunk);
+        self.write_time = begun.elapsed();
         if !self.clients.is_empty() {
             self.clients.offer(&Output { now: Instant::now(), stream, chunk });
         }

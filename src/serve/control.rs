@@ -36,6 +36,8 @@ pub struct Control {
     inode: u64,
     clients: Vec<Client>,
     next: ControlId,
+    /// How many were dropped since they did not read.
+    dropped: u64,
 }
 
 #[derive(Debug)]
@@ -53,6 +55,29 @@ struct Outgoing {
     bytes: Vec<u8>,
     sent: usize,
     fds: Vec<OwnedFd>,
+}
+
+/// Who has come.
+#[derive(Debug)]
+pub enum Accepted {
+    /// A client.
+    Client(ControlId),
+    /// A peer that is neither root nor the supervisor's own user, and its user id.
+    Stranger(Refused, u32),
+    /// One more than there may be.
+    Surplus(Refused),
+}
+
+/// A connection that is closed when it has been told why.
+#[derive(Debug)]
+pub struct Refused(OwnedFd);
+
+impl Refused {
+    /// Sends one line, if there is room, and closes.
+    pub fn tell(self, line: Vec<u8>) {
+        // Whoever does not hear it sees the end of the connection.
+        let _ = Outgoing { bytes: line, sent: 0, fds: Vec::new() }.send(&self.0);
+    }
 }
 
 /// What a read brought beside lines.
@@ -86,7 +111,7 @@ impl Control {
             let listener = socket::rebind(&path, SockType::Stream, 0o600)?;
             socket::listen(&listener, BACKLOG)?;
             let inode = fs::symlink_metadata(&path)?.ino();
-            Ok(Control { listener, dir: dir.to_owned(), inode, clients: Vec::new(), next: 0 })
+            Ok(Control { listener, dir: dir.to_owned(), inode, clients: Vec::new(), next: 0, dropped: 0 })
         };
         make().map_err(|error| Error::io(doing, error))
     }
@@ -101,24 +126,25 @@ impl Control {
         self.clients.iter().find(|c| c.id == id).map(|c| c.fd.as_fd())
     }
 
-    /// The next client. A peer that is neither root nor the supervisor's own user is closed at once.
+    /// The next client. `None`: nobody waits.
     ///
     /// # Errors
     ///
     /// Those of accept(2); the client goes on waiting.
-    pub fn accept(&mut self) -> io::Result<Option<ControlId>> {
-        while let Some(fd) = socket::accept_own(self.listener.as_fd(), "a control client")? {
-            if self.clients.len() >= CLIENTS_MAX {
-                log::warn!("refused a control client: there are {CLIENTS_MAX} already");
-                continue;
-            }
-            let id = self.next;
-            self.next += 1;
-            let lines = Lines::new(LINE_MAX);
-            self.clients.push(Client { id, fd, lines, out: VecDeque::new(), queued: 0, ended: false });
-            return Ok(Some(id));
+    pub fn accept(&mut self) -> io::Result<Option<Accepted>> {
+        let Some(fd) = socket::accept(self.listener.as_fd())? else { return Ok(None) };
+        let uid = socket::peer_uid(&fd)?;
+        if uid != 0 && uid != geteuid().as_raw() {
+            return Ok(Some(Accepted::Stranger(Refused(fd), uid)));
         }
-        Ok(None)
+        if self.clients.len() >= CLIENTS_MAX {
+            return Ok(Some(Accepted::Surplus(Refused(fd))));
+        }
+        let id = self.next;
+        self.next += 1;
+        let lines = Lines::new(LINE_MAX);
+        self.clients.push(Client { id, fd, lines, out: VecDeque::new(), queued: 0, ended: false });
+        Ok(Some(Accepted::Client(id)))
     }
 
     /// Reads once from a client, and hands each line that is complete to `each`.
@@ -149,6 +175,7 @@ impl Control {
         if client.queued > QUEUE_MAX {
             log::warn!("control client {id} does not read: dropped with {} bytes unsent", client.queued);
             client.ended = true;
+            self.dropped += 1;
         }
     }
 
@@ -181,9 +208,10 @@ impl Control {
         }
     }
 
-    /// How many clients there are, and bytes that wait for them.
-    pub fn load(&self) -> (usize, usize) {
-        (self.clients.len(), self.clients.iter().map(|client| client.queued).sum())
+    /// How many clients there are, bytes that wait for them, and how many were dropped since they did
+    /// not read.
+    pub fn load(&self) -> (usize, usize, u64) {
+        (self.clients.len(), self.clients.iter().map(|client| client.queued).sum(), self.dropped)
     }
 }
 

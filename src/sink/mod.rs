@@ -39,6 +39,8 @@ pub struct Counts {
 pub struct Sinks {
     file: Option<FileSink>,
     journal: Option<JournalSink>,
+    /// What they had counted when they were closed, by the numbers of the streams.
+    last: [Tally; 2],
 }
 
 /// What each sink counts for one stream.
@@ -62,7 +64,7 @@ impl Sinks {
         let journal =
             plan.journal.as_ref().map(|plan| JournalSink::open(plan, identity, socket)).transpose()?;
         let file = plan.file.as_ref().map(FileSink::open).transpose()?;
-        Ok(Sinks { file, journal })
+        Ok(Sinks { file, journal, last: Default::default() })
     }
 
     /// Logs a chunk of at most 128 KiB that arrived at `now`. Never fails. Call it only
@@ -134,6 +136,7 @@ impl Sinks {
 
     /// Closes the log. Nothing can be written or reopened any more.
     pub fn close(&mut self) {
+        self.last = STREAMS.map(|stream| self.counts(stream));
         self.file = None;
         self.journal = None;
     }
@@ -141,9 +144,10 @@ impl Sinks {
     /// What became of this stream's bytes. What a sink still holds back, or keeps as an unfinished
     /// line, is in no count before [`Sinks::finish`].
     pub fn counts(&self, stream: Stream) -> Tally {
+        let last = self.last[stream as usize];
         Tally {
-            file: self.file.as_ref().map(|file| file.counts(stream)),
-            journal: self.journal.as_ref().map(|journal| journal.counts(stream)),
+            file: self.file.as_ref().map(|file| file.counts(stream)).or(last.file),
+            journal: self.journal.as_ref().map(|journal| journal.counts(stream)).or(last.journal),
         }
     }
 }

@@ -2,27 +2,33 @@
 
 use conward_protocol::body::Body;
 use conward_protocol::codec::{self, Asked};
-use conward_protocol::{Cause, Failure, Greeting, Line, Op, PROTOCOL, Reply, Request, Tag, What};
+use conward_protocol::limits::CLIENTS_MAX;
+use conward_protocol::{Cause, ErrorCode, Failure, Greeting, Line, Op, PROTOCOL, Reply, Request, Tag, What};
 
 use super::Supervisor;
 use super::source::Source;
 use crate::error::reason;
 use crate::reactor::{Ready, Watch};
-use crate::serve::control::{ControlId, Heard};
+use crate::serve::control::{Accepted, ControlId, Heard};
 use crate::sys::process;
 
 /// The operations that this version knows; a manager finds them in the greeting.
-const KNOWN: [Op; 10] = [
+const KNOWN: [Op; 15] = [
     Op::State,
     Op::Start,
     Op::Kill,
+    Op::Stop,
     Op::Pause,
     Op::Resume,
+    Op::Update,
     Op::Resize,
     Op::CloseStdin,
+    Op::Ps,
+    Op::Stats,
     Op::Wait,
     Op::Subscribe,
     Op::ReopenLogs,
+    Op::Debug,
 ];
 /// Reads from one client in one turn.
 const READ_BUDGET: usize = 4;
@@ -33,7 +39,15 @@ impl Supervisor {
             let Some(control) = &mut self.endpoints.control else { return };
             match control.accept() {
                 Ok(None) => return,
-                Ok(Some(id)) => {
+                Ok(Some(Accepted::Stranger(peer, uid))) => {
+                    log::warn!("refused a control client of user {uid}");
+                    peer.tell(refusal(ErrorCode::Denied, "only root and the supervisor's own user may ask"));
+                }
+                Ok(Some(Accepted::Surplus(peer))) => {
+                    log::warn!("refused a control client: there are {CLIENTS_MAX} already");
+                    peer.tell(refusal(ErrorCode::Busy, "too many clients are connected"));
+                }
+                Ok(Some(Accepted::Client(id))) => {
                     let watched = control
                         .fd(id)
                         .map(|fd| self.reactor.watch(fd, Source::Control(id).id(), Watch::Both));
@@ -108,6 +122,9 @@ impl Supervisor {
 
     fn drop_control_client(&mut self, id: ControlId) {
         self.waiters.retain(|waiter| waiter.client != id);
+        if let Some(stopping) = &mut self.stopping {
+            stopping.forget(id);
+        }
         self.subscribers.retain(|&subscriber| subscriber != id);
         if let Some(fd) = self.endpoints.control.as_mut().and_then(|control| control.remove(id)) {
             self.close(fd);
@@ -131,17 +148,17 @@ impl Supervisor {
             Err(Failure::illegal(&request, self.life.state))
         };
         match answer {
-            Ok(Some(body)) => self.tell(id, codec::reply_line(&Reply::ok(tag, body))),
-            Ok(None) => {}
-            Err(failure) => self.tell(id, codec::reply_line(&Reply::error(tag, failure))),
+            Ok(Some(body)) => self.reply(id, tag, Ok(body)),
+            Ok(None) => return,
+            Err(failure) => return self.reply(id, tag, Err(failure)),
         }
         if let Request::Subscribe(subscribe) = request {
             self.subscribe(id, subscribe.since);
         }
     }
 
-    /// Answers a request that had to wait.
-    pub(super) fn answer_late(&mut self, id: ControlId, tag: Option<Tag>, outcome: Result<Body, Failure>) {
+    /// Answers a request, now or after a wait.
+    pub(super) fn reply(&mut self, id: ControlId, tag: Option<Tag>, outcome: Result<Body, Failure>) {
         let reply = match outcome {
             Ok(body) => Reply::ok(tag, body),
             Err(failure) => Reply::error(tag, failure),
@@ -176,4 +193,8 @@ impl Supervisor {
             self.announce(What::Started, Cause::Caller);
         }
     }
+}
+
+fn refusal(code: ErrorCode, message: &str) -> Vec<u8> {
+    codec::reply_line(&Reply::error(None, Failure::new(code, message)))
 }

@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::mpsc::Receiver;
 
 use crate::error::Error;
 use crate::launch::Streams;
-use crate::plan::{Plan, Stdio};
+use crate::plan::{Plan, Said, Stdio};
 use crate::reactor::Reactor;
 use crate::serve::attach::Attach;
 use crate::serve::caller::Caller;
@@ -27,6 +28,8 @@ pub(super) struct Lent {
     pub oom_score: Option<String>,
     /// /dev/null.
     pub null: File,
+    /// What the supervisor says of itself.
+    pub said: Receiver<Said>,
 }
 
 /// What is made after detaching.

@@ -4,19 +4,25 @@
 //! leads to, and `perform` what each effect of the lifecycle is done with.
 
 mod control;
+mod debug;
 mod ground;
 mod life;
 mod operations;
 mod perform;
+mod ps;
 mod record;
 mod requests;
+mod runtime;
 mod source;
+mod stats;
+mod stop;
 mod turns;
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use crate::core::{Core, Effect, Event};
@@ -24,7 +30,7 @@ use crate::data::{Input, Pump};
 use crate::error::{Error, reason};
 use crate::launch::{self, Standing};
 use crate::pid::Pid;
-use crate::plan::{Plan, Stdio, Stream, Verb};
+use crate::plan::{Plan, Said, Stdio, Stream, Verb};
 use crate::reactor::{Reactor, Ready, Watch};
 use crate::serve::attach::Attach;
 use crate::serve::caller::Caller;
@@ -35,14 +41,16 @@ use crate::serve::oom::OomWatch;
 use crate::sink::Sinks;
 use crate::sys::fds::Inherited;
 use crate::sys::pidfd::PidFd;
-use crate::sys::process;
 use crate::sys::signals::{self, Signals};
+use crate::sys::{memory, process};
+use debug::Kept;
 use ground::{Endpoints, Ground, Lent};
 use life::Life;
 use operations::{Operation, OperationId};
 use record::Unwritten;
 use requests::Waiter;
 use source::Source;
+use stop::Stopping;
 
 /// What a supervisor owns.
 pub struct Supervisor {
@@ -67,12 +75,21 @@ pub struct Supervisor {
     oom_score: Option<String>,
     /// What managers are told.
     life: Life,
+    begun: Instant,
     subscribers: Vec<ControlId>,
     waiters: Vec<Waiter>,
     /// Runtimes at work for a request.
     operations: Vec<Operation>,
     next_operation: OperationId,
+    /// Memory of the launch is still to be given back.
+    untidy: bool,
+    /// The one `stop` at work.
+    stopping: Option<Stopping>,
+    /// What the supervisor said last.
+    diagnostics: Kept,
     draining: bool,
+    /// Whether all output is in all logs, once that is known.
+    log_complete: bool,
     /// The exit status in decimal, once it is known, and the files that still lack it.
     status: String,
     unwritten: Vec<Unwritten>,
@@ -108,7 +125,7 @@ impl Init {
 ///
 /// Whatever goes wrong before the supervisor is in place; it is to be printed. Later trouble is
 /// reported to the caller through its sync pipe, and ends with a status, not with an error.
-pub fn run(plan: Plan) -> Result<u8, Error> {
+pub fn run(plan: Plan, said: Receiver<Said>) -> Result<u8, Error> {
     let pipes = [plan.report.sync_pipe, plan.report.start_pipe, plan.report.attach_pipe];
     let pipes: Vec<_> = pipes.into_iter().flatten().collect();
     let inherited =
@@ -121,7 +138,7 @@ pub fn run(plan: Plan) -> Result<u8, Error> {
     let sinks = Sinks::open(&plan.logs, &plan.identity)?;
     let oom_score = process::protect_from_oom();
     signals::prepare().map_err(|e| Error::io("Failed to set up signals", e))?;
-    let mut lent = Lent { caller, inherited, sinks, oom_score, null };
+    let mut lent = Lent { caller, inherited, sinks, oom_score, null, said };
 
     // Before the caller's word nothing is forked: it may first move this process to a cgroup.
     lent.caller.await_start(matches!(plan.verb, Verb::Exec { gated: true, .. }))?;
@@ -184,11 +201,16 @@ impl Supervisor {
             oom: None,
             oom_score: lent.oom_score,
             life: Life::new(),
+            begun: Instant::now(),
             subscribers: Vec::new(),
             waiters: Vec::new(),
             operations: Vec::new(),
             next_operation: 0,
+            untidy: false,
+            stopping: None,
+            diagnostics: Kept::new(lent.said),
             draining: false,
+            log_complete: false,
             status: String::new(),
             unwritten: Vec::new(),
             finished: None,
@@ -256,6 +278,9 @@ impl Supervisor {
             if let Some(status) = self.finished.filter(|_| owes_nothing) {
                 return status;
             }
+            if std::mem::take(&mut self.untidy) {
+                memory::trim();
+            }
             if let Err(error) = self.reactor.wait(self.deadline(), &mut ready) {
                 // epoll_wait(2) on a descriptor of our own fails only if memory is corrupt.
                 log::error!("cannot wait for events: {error}");
@@ -273,7 +298,9 @@ impl Supervisor {
         let asking = self.init.as_ref().and_then(|init| init.ask_again);
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
-        [self.core.deadline(), self.pump.deadline(), asking, unwritten, late].into_iter().flatten().min()
+        let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
+        let ours = [asking, unwritten, late, stopping];
+        ours.into_iter().chain([self.core.deadline(), self.pump.deadline()]).flatten().min()
     }
 
     /// Tells the lifecycle what happened, and does what it asks for, until it asks for nothing.

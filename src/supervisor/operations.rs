@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use conward_protocol::{Exit, Op, Tag};
+use conward_protocol::{Exit, Op, Signal, Tag};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
@@ -13,72 +13,128 @@ use crate::serve::control::ControlId;
 use crate::sys::fds::set_nonblocking;
 use crate::sys::io::read_into;
 
-/// How long a runtime may take; then it is killed.
-pub(super) const DEADLINE: Duration = Duration::from_secs(120);
-/// Bytes of what a runtime says that are kept; of more, the first ones.
-const TEXT_MAX: usize = 64 * 1024;
+/// How long a runtime may take for a request; then it is killed.
+const DEADLINE: Duration = Duration::from_secs(120);
+/// How long it may take for a step of `stop`, which goes on without it.
+const STEP_DEADLINE: Duration = Duration::from_secs(10);
+/// Bytes of a runtime's answer that are kept: the processes of a container that has too many of them.
+/// A longer answer is a failure.
+const ANSWER_MAX: usize = 1 << 20;
+/// Bytes of a runtime's error text that are kept; of more, the first ones.
+const ERRORS_MAX: usize = 64 * 1024;
 
 /// Names an operation; never used twice by one supervisor.
 pub(super) type OperationId = usize;
 
-/// A runtime that was started for a request.
+/// What a runtime is at work for.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// A request; its end is the answer. With `kill`, the signal.
+    Request { client: ControlId, tag: Option<Tag>, op: Op, signal: Option<Signal> },
+    /// A `stop` has the container frozen, so that nothing can fork while it is killed.
+    Freeze,
+    /// A `stop` has all processes killed.
+    KillAll,
+    /// A `stop` has the container thawed: what is frozen does not die.
+    Thaw,
+}
+
+impl Task {
+    /// Who waits for the answer.
+    pub fn client(&self) -> Option<ControlId> {
+        match self {
+            Task::Request { client, .. } => Some(*client),
+            Task::Freeze | Task::KillAll | Task::Thaw => None,
+        }
+    }
+
+    fn deadline(&self) -> Duration {
+        match self {
+            Task::Request { .. } => DEADLINE,
+            Task::Freeze | Task::KillAll | Task::Thaw => STEP_DEADLINE,
+        }
+    }
+}
+
+/// A runtime that was started.
 #[derive(Debug)]
 pub(super) struct Operation {
     pub id: OperationId,
     pub pid: Pid,
-    pub client: ControlId,
-    pub tag: Option<Tag>,
-    pub op: Op,
+    pub task: Task,
     pub due: Instant,
     pub killed: bool,
-    output: OwnedFd,
+    answer: Words,
+    errors: Words,
+}
+
+/// One of the runtime's streams, and what came from it.
+#[derive(Debug)]
+struct Words {
+    fd: OwnedFd,
     text: Vec<u8>,
+    max: usize,
+    cut: bool,
 }
 
 impl Operation {
-    /// An operation whose output comes from `output`.
-    pub fn new(
-        id: OperationId,
-        pid: Pid,
-        asked: (ControlId, Option<Tag>),
-        op: Op,
-        output: OwnedFd,
-    ) -> Operation {
-        let (client, tag) = asked;
-        let due = Instant::now() + DEADLINE;
-        Operation { id, pid, client, tag, op, due, killed: false, output, text: Vec::new() }
+    /// A runtime whose stdout and stderr come from these pipes.
+    pub fn new(id: OperationId, pid: Pid, task: Task, stdout: OwnedFd, stderr: OwnedFd) -> Operation {
+        let due = Instant::now() + task.deadline();
+        let words = |fd, max| Words { fd, text: Vec::new(), max, cut: false };
+        let (answer, errors) = (words(stdout, ANSWER_MAX), words(stderr, ERRORS_MAX));
+        Operation { id, pid, task, due, killed: false, answer, errors }
     }
 
     /// What to watch for output.
-    pub fn output(&self) -> BorrowedFd<'_> {
-        self.output.as_fd()
+    pub fn outputs(&self) -> [BorrowedFd<'_>; 2] {
+        [self.answer.fd.as_fd(), self.errors.fd.as_fd()]
     }
 
     /// Takes what the runtime has said so far, so that it never waits for us.
     pub fn read(&mut self) {
+        self.answer.read();
+        self.errors.read();
+    }
+
+    /// What the runtime has answered; why there is no answer, if there is none.
+    pub fn outcome(&mut self, exit: Exit) -> Result<Vec<u8>, String> {
+        self.read();
+        if self.killed {
+            return Err(format!("killed after {} s: {}", self.task.deadline().as_secs(), self.reason(exit)));
+        }
+        if exit != Exit::Code(0) {
+            return Err(self.reason(exit));
+        }
+        if self.answer.cut {
+            return Err(format!("the runtime's answer is longer than {ANSWER_MAX} bytes"));
+        }
+        Ok(std::mem::take(&mut self.answer.text))
+    }
+
+    fn reason(&self, exit: Exit) -> String {
+        let texts = [&self.errors.text, &self.answer.text].map(|text| String::from_utf8_lossy(text));
+        match texts.iter().map(|text| text.trim()).find(|text| !text.is_empty()) {
+            None => format!("the runtime failed with {exit} and gave no reason"),
+            Some(text) => text.to_owned(),
+        }
+    }
+}
+
+impl Words {
+    fn read(&mut self) {
         let mut buffer = Vec::with_capacity(4096);
         loop {
             buffer.clear();
-            match read_into(&self.output, &mut buffer) {
+            match read_into(&self.fd, &mut buffer) {
                 Ok(1..) => {
-                    let room = TEXT_MAX - self.text.len();
+                    let room = self.max - self.text.len();
+                    self.cut |= buffer.len() > room;
                     self.text.extend_from_slice(&buffer[..buffer.len().min(room)]);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(_) | Err(_) => return,
             }
-        }
-    }
-
-    /// What the runtime has said, and how it ended if that was not well.
-    pub fn outcome(&mut self, exit: Exit) -> Result<(), String> {
-        self.read();
-        if exit == Exit::Code(0) {
-            return Ok(());
-        }
-        match String::from_utf8_lossy(&self.text).trim() {
-            "" => Err(format!("the runtime failed with {exit} and gave no reason")),
-            text => Err(text.to_owned()),
         }
     }
 }

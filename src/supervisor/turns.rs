@@ -15,6 +15,7 @@ use crate::reactor::{Ready, Watch};
 use crate::serve::attach;
 use crate::serve::console::Came;
 use crate::serve::fifos::{Fifo, Size};
+use crate::sys::process::Reaped;
 use crate::sys::pty;
 use crate::sys::signals::RELAYED;
 use crate::sys::{fds, process};
@@ -71,6 +72,8 @@ impl Supervisor {
         }
         self.write_overdue(now);
         self.kill_late_operations(now);
+        self.stop_overdue(now);
+        self.diagnostics.turn();
         self.drop_ended_control_clients();
         if self.draining && self.pump.drained() {
             self.draining = false;
@@ -94,7 +97,10 @@ impl Supervisor {
 
     /// Reaps all children that have ended. The only place that does.
     fn reap(&mut self) {
-        while let Some((pid, exit)) = process::reap() {
+        while let Some(Reaped { pid, exit, core_dumped }) = process::reap() {
+            if core_dumped {
+                self.life.dumped_core(pid);
+            }
             if self.end_operation(pid, exit) {
                 continue;
             }

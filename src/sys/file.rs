@@ -1,9 +1,12 @@
 //! Files that appear whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Seek, Write};
+use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use memfd::{FileSeal, MemfdOptions};
 
 use crate::error::reason;
 
@@ -50,6 +53,25 @@ pub fn touch_new(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
+}
+
+/// A memfd with these bytes, read from the beginning, which nobody can change any more (memfd_create(2)).
+/// `name` is for people who look into /proc.
+///
+/// # Errors
+///
+/// Those of memfd_create(2), write(2) and fcntl(2).
+pub fn sealed(name: &str, parts: &[impl Deref<Target = [u8]>]) -> io::Result<File> {
+    let other = |error: memfd::Error| io::Error::other(error.to_string());
+    let memory = MemfdOptions::default().allow_sealing(true).create(name).map_err(other)?;
+    let mut file = memory.as_file();
+    for part in parts {
+        file.write_all(part)?;
+    }
+    file.rewind()?;
+    let seals = [FileSeal::SealShrink, FileSeal::SealGrow, FileSeal::SealWrite, FileSeal::SealSeal];
+    memory.add_seals(&seals).map_err(other)?;
+    Ok(memory.into_file())
 }
 
 /// A new file under a name of its own in `dir`. O_EXCL, so a symlink planted there is not followed.

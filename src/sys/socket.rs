@@ -293,6 +293,16 @@ mod tests {
     }
 
     #[test]
+    fn bind_alone_touches_nothing_that_stands_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("taken");
+        let standing = bind(&path, SockType::Stream, 0o700).unwrap();
+        listen(&standing, 1).unwrap();
+        assert_eq!(bind(&path, SockType::Stream, 0o700).unwrap_err().kind(), ErrorKind::AddrInUse);
+        UnixStream::connect(&path).unwrap();
+    }
+
+    #[test]
     fn clients_are_accepted_and_known() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("control.sock");

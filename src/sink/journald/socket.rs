@@ -1,14 +1,15 @@
 //! The datagram socket to systemd-journald.
 
-use std::io::{IoSlice, Write};
+use std::io::IoSlice;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
-use memfd::{FileSeal, MemfdOptions};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, sendmsg, socket,
 };
+
+use crate::sys::file::sealed;
 
 /// Where journald listens.
 pub const PATH: &str = "/run/systemd/journal/socket";
@@ -59,7 +60,10 @@ impl Socket {
     pub fn send(&self, parts: &[IoSlice<'_>]) -> Result<(), Refusal> {
         match self.sendmsg(parts, &[]) {
             Err(Errno::EMSGSIZE | Errno::ENOBUFS) => {
-                let file = sealed(parts).map_err(Refusal::Failed)?;
+                // journald maps no file that could still be changed.
+                let file = sealed("journal-entry", parts).map_err(|error| {
+                    Refusal::Failed(error.raw_os_error().map_or(Errno::EMSGSIZE, Errno::from_raw))
+                })?;
                 self.sendmsg(&[], &[file.as_raw_fd()]).map_err(Refusal::from)
             }
             result => result.map_err(Refusal::from),
@@ -88,16 +92,4 @@ impl From<Errno> for Refusal {
             errno => Refusal::Failed(errno),
         }
     }
-}
-
-/// A memfd with the entry that nobody can change any more: journald maps no other.
-fn sealed(parts: &[IoSlice<'_>]) -> Result<memfd::Memfd, Errno> {
-    let options = MemfdOptions::default().allow_sealing(true);
-    let file = options.create("journal-entry").map_err(|_| Errno::EMSGSIZE)?;
-    for part in parts {
-        file.as_file().write_all(part).map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))?;
-    }
-    let seals = [FileSeal::SealShrink, FileSeal::SealGrow, FileSeal::SealWrite, FileSeal::SealSeal];
-    file.add_seals(&seals).map_err(|_| Errno::EMSGSIZE)?;
-    Ok(file)
 }

@@ -1,0 +1,228 @@
+//! Starting the runtime for a request, or for a step of one, and what comes of it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
+
+use conward_protocol::body::{self, Body, Done};
+use conward_protocol::request::Update;
+use conward_protocol::{Cause, ErrorCode, Exit, Failure, Op, Signal, State, Tag, What};
+
+use super::operations::{self, Operation, OperationId, Task};
+use super::requests::Answer;
+use super::source::Source;
+use super::{Supervisor, ps};
+use crate::error::reason;
+use crate::pid::Pid;
+use crate::reactor::Watch;
+use crate::serve::control::ControlId;
+use crate::sys::file::sealed;
+use crate::sys::process;
+use crate::sys::spawn::Spawn;
+
+impl Supervisor {
+    /// Starts the runtime for a request; its end is the answer.
+    pub(super) fn ask_runtime(&mut self, id: ControlId, tag: Option<&Tag>, op: Op, verb: &[&str]) -> Answer {
+        let task = Task::Request { client: id, tag: tag.cloned(), op, signal: None };
+        self.ask_runtime_with(task, op, verb, None)
+    }
+
+    /// Has the runtime send a signal to every process of the container.
+    pub(super) fn kill_all(&mut self, id: ControlId, tag: Option<&Tag>, signal: Signal) -> Answer {
+        let task = Task::Request { client: id, tag: tag.cloned(), op: Op::Kill, signal: Some(signal) };
+        let number = signal.number().to_string();
+        self.ask_runtime_with(task, Op::Kill, &["kill", "--all", &number], None)
+    }
+
+    /// Hands the resources to the runtime as a file that nobody can change any more.
+    pub(super) fn update(&mut self, id: ControlId, tag: Option<&Tag>, update: &Update) -> Answer {
+        let text = serde_json::to_vec(&update.resources).map_err(io::Error::from);
+        let resources = text.and_then(|text| sealed("resources", &[text])).map_err(|error| {
+            let message = format!("update: write the resources to a memfd: {}", reason(&error));
+            Failure::new(ErrorCode::Internal, message)
+        })?;
+        let verb = ["update", "--resources", "-"];
+        let task = Task::Request { client: id, tag: tag.cloned(), op: Op::Update, signal: None };
+        self.ask_runtime_with(task, Op::Update, &verb, Some(resources.as_fd()))
+    }
+
+    fn ask_runtime_with(
+        &mut self,
+        task: Task,
+        op: Op,
+        verb: &[&str],
+        input: Option<BorrowedFd<'_>>,
+    ) -> Answer {
+        if let Some(client) = task.client() {
+            self.check_in_flight(client, op)?;
+        }
+        match self.spawn_operation(task, verb, input) {
+            Ok(()) => Ok(None),
+            Err(error) => {
+                let program = &self.plan.runtime.program;
+                let message = format!("{op}: start OCI runtime {program}: {}", reason(&error));
+                Err(Failure::new(ErrorCode::Internal, message))
+            }
+        }
+    }
+
+    /// Starts the runtime: `verb` with its options, the container's id, and what else is no option.
+    pub(super) fn spawn_operation(
+        &mut self,
+        task: Task,
+        verb: &[&str],
+        input: Option<BorrowedFd<'_>>,
+    ) -> io::Result<()> {
+        let call = &self.plan.runtime;
+        let mut argv = vec![call.program.clone()];
+        argv.extend(call.global_args.iter().cloned());
+        argv.extend(arguments(verb, &self.plan.identity.id));
+        let (answer, stdout) = operations::pipe()?;
+        let (errors, stderr) = operations::pipe()?;
+        let stdin = input.unwrap_or(self.null.as_fd());
+        let pid = Spawn {
+            program: &call.program,
+            argv: &argv,
+            stdio: [stdin, stdout.as_fd(), stderr.as_fd()],
+            die_with_supervisor: true,
+            oom_score_adj: self.oom_score.as_deref(),
+            set_listen_pid: false,
+        }
+        .start()?;
+        let operation = Operation::new(self.next_operation, pid, task, answer, errors);
+        self.next_operation += 1;
+        for output in operation.outputs() {
+            if let Err(error) = self.reactor.watch(output, Source::Operation(operation.id).id(), Watch::Reads)
+            {
+                log::warn!("cannot watch the runtime's output: {}", reason(&error));
+            }
+        }
+        self.operations.push(operation);
+        Ok(())
+    }
+
+    /// The runtime has said something.
+    pub(super) fn on_operation(&mut self, id: OperationId) {
+        if let Some(operation) = self.operations.iter_mut().find(|operation| operation.id == id) {
+            operation.read();
+        }
+    }
+
+    /// A child has ended: if it was a runtime at work for a request, that is answered or goes on.
+    pub(super) fn end_operation(&mut self, pid: Pid, exit: Exit) -> bool {
+        let Some(at) = self.operations.iter().position(|operation| operation.pid == pid) else {
+            return false;
+        };
+        let mut operation = self.operations.remove(at);
+        for output in operation.outputs() {
+            self.reactor.forget(output);
+        }
+        let outcome = operation.outcome(exit);
+        match operation.task {
+            Task::Request { client, tag, op, signal } => {
+                let outcome = match (op, outcome) {
+                    (Op::Stats, outcome) => Ok(self.stats_with(outcome)),
+                    (_, Ok(answer)) => {
+                        if let Some(signal) = signal {
+                            let cause = Cause::Client { client: client as u64, op: Some(op) };
+                            self.announce(What::Signalled { signal, all: true, exec: None }, cause);
+                        }
+                        self.achieved(op, client, &answer)
+                    }
+                    (_, Err(text)) => Err(self.runtime_failed(op, operation.killed, &text)),
+                };
+                self.reply(client, tag, outcome);
+            }
+            step => self.stop_step_ended(&step, outcome.err()),
+        }
+        true
+    }
+
+    fn runtime_failed(&self, op: Op, killed: bool, text: &str) -> Failure {
+        let code = match self.life.state {
+            _ if killed => ErrorCode::TimedOut,
+            State::Stopped | State::Deleted => ErrorCode::Gone,
+            _ => ErrorCode::RuntimeFailed,
+        };
+        Failure::new(code, format!("{op}: {text}"))
+    }
+
+    /// What the runtime has done changes the state, unless the container has ended meanwhile.
+    fn achieved(&mut self, op: Op, client: ControlId, answer: &[u8]) -> Result<Body, Failure> {
+        let cause = Cause::Client { client: client as u64, op: Some(op) };
+        match (op, self.life.state) {
+            (Op::Start, State::Created) => {
+                self.life.started();
+                self.announce(What::Started, cause);
+            }
+            (Op::Pause, State::Running) => {
+                self.life.state = State::Paused;
+                self.announce(What::Paused, cause);
+            }
+            (Op::Resume, State::Paused) => {
+                self.life.state = State::Running;
+                self.announce(What::Resumed, cause);
+            }
+            (Op::Update, _) => self.announce(What::Updated, cause),
+            (Op::Ps, _) => {
+                return ps::processes(answer).map(Body::Processes).map_err(|error| {
+                    let message = format!("ps: the runtime's list of processes cannot be read: {error}");
+                    Failure::new(ErrorCode::RuntimeFailed, message)
+                });
+            }
+            _ => {}
+        }
+        Ok(match (op, self.life.pid) {
+            (Op::Start, Some(pid)) => Body::Started(body::Started { pid: pid.raw() }),
+            _ => Body::Done(Done {}),
+        })
+    }
+
+    /// Ends runtimes that take too long.
+    pub(super) fn kill_late_operations(&mut self, now: Instant) {
+        for operation in
+            self.operations.iter_mut().filter(|operation| !operation.killed && now >= operation.due)
+        {
+            operation.killed = true;
+            if let Err(error) = process::signal_child(operation.pid, libc::SIGKILL) {
+                log::warn!("cannot kill the runtime: {}", reason(&error));
+            }
+        }
+    }
+
+    /// The supervisor is about to end, and answers to whom it still owes something. Runtimes that are at
+    /// work end with it.
+    pub(super) fn give_up_operations(&mut self) {
+        for operation in std::mem::take(&mut self.operations) {
+            if let Task::Request { client, tag, op, .. } = operation.task {
+                let message = format!("{op}: the supervisor ends before the runtime has done it");
+                self.reply(client, tag, Err(Failure::new(ErrorCode::Gone, message)));
+            }
+        }
+    }
+}
+
+/// The verb, its options, the container's id, and then its other words.
+fn arguments(verb: &[&str], id: &str) -> Vec<String> {
+    let (name, words) = verb.split_first().map_or((None, &[][..]), |(name, words)| (Some(name), words));
+    let (options, others): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.starts_with('-'));
+    name.into_iter().copied().chain(options).chain([id]).chain(others).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::arguments;
+
+    #[test]
+    fn the_id_stands_between_options_and_words() {
+        let table = [
+            (&["start"][..], "start X"),
+            (&["kill", "--all", "9"], "kill --all X 9"),
+            (&["update", "--resources", "-"], "update --resources - X"),
+            (&["ps", "--format=json"], "ps --format=json X"),
+        ];
+        for (verb, words) in table {
+            assert_eq!(arguments(verb, "X").join(" "), words);
+        }
+    }
+}
