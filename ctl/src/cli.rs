@@ -68,6 +68,24 @@ pub enum Command {
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
     },
+    /// Change the resource limits of a container
+    Update(Update),
+    /// List the processes of a container
+    #[command(visible_alias = "top")]
+    Ps {
+        /// How to print
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+        /// The container
+        id: String,
+    },
+    /// Print what the runtime and the supervisor have counted, as JSON
+    Stats {
+        /// The container
+        id: String,
+    },
+    /// Print the supervisor's own diagnostics, and set how much it says
+    Debug(Debug),
     /// Wait for the end of a container, print its exit status, and exit with it
     Wait {
         /// What to wait for
@@ -254,6 +272,56 @@ pub struct Stop {
     /// The containers
     #[arg(required = true, value_name = "ID")]
     pub ids: Vec<String>,
+}
+
+/// `update`.
+#[derive(Debug, Args)]
+pub struct Update {
+    /// File with linux.resources of the OCI runtime specification, as JSON; - is standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub resources: PathBuf,
+    /// The container
+    pub id: String,
+}
+
+/// How much a supervisor says.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Level {
+    /// What it could not do
+    Error,
+    /// What it could not do, and went on without
+    Warn,
+    /// What it did
+    Info,
+    /// How it did that
+    Debug,
+    /// Each step
+    Trace,
+}
+
+impl From<Level> for request::Level {
+    fn from(level: Level) -> request::Level {
+        match level {
+            Level::Error => request::Level::Error,
+            Level::Warn => request::Level::Warn,
+            Level::Info => request::Level::Info,
+            Level::Debug => request::Level::Debug,
+            Level::Trace => request::Level::Trace,
+        }
+    }
+}
+
+/// `debug`.
+#[derive(Debug, Args)]
+pub struct Debug {
+    /// How much it says from now on
+    #[arg(long, value_enum)]
+    pub level: Option<Level>,
+    /// Begin after the line of this number
+    #[arg(long, value_name = "N")]
+    pub since: Option<u64>,
+    /// The container
+    pub id: String,
 }
 
 /// `events`.

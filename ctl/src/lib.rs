@@ -10,6 +10,7 @@ pub mod cli;
 mod create;
 mod error;
 mod events;
+mod inspect;
 mod list;
 mod logs;
 pub mod man;
@@ -71,6 +72,10 @@ fn perform(cli: Cli) -> Result<u8, Error> {
         Command::Stop(stop) => requests::stop(&place, &stop),
         Command::Pause { ids } => requests::pause(&place, &ids),
         Command::Resume { ids } => requests::resume(&place, &ids),
+        Command::Update(update) => inspect::update(&place, &update),
+        Command::Ps { format, id } => inspect::ps(&place, format, &id),
+        Command::Stats { id } => inspect::stats(&place, &id),
+        Command::Debug(debug) => inspect::debug(&place, &debug),
         Command::Wait { stage, id } => requests::wait(&place, stage, &id),
         Command::Events(events) => events::events(&place, &events),
         Command::Logs(logs) => logs::logs(&place, &logs),

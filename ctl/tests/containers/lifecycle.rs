@@ -87,3 +87,37 @@ fn logs_are_the_output() {
     assert_eq!(String::from_utf8_lossy(&followed.stdout), "a\nb\ncend\n");
     assert_eq!(followed.status.code(), Some(0));
 }
+
+#[test]
+fn stopped_by_its_signal_or_by_force() {
+    for (trap, by) in [("exit 3", 3), (":", 137)] {
+        let ctl = Ctl::new(&format!("trap '{trap}' TERM; echo ready; while :; do sleep 0.05; done"));
+        let id = ctl.id();
+        ctl.make("run", &["-d"]).ok();
+        let waiting = ctl.command(&["wait", id]).stdout(Stdio::piped()).spawn().expect("conwardctl wait");
+        wait_until("it is ready", || ctl.ctl(&["logs", id]).out == "ready\n");
+        assert_eq!(ctl.ctl(&["stop", "-t", "1", id]).ok(), format!("{id}\n"));
+        let waited = waiting.wait_with_output().expect("conwardctl wait");
+        assert_eq!(waited.status.code(), Some(by), "with trap {trap}");
+    }
+}
+
+#[test]
+fn processes_numbers_limits_and_diagnostics() {
+    let ctl = Ctl::new("echo 12345; sleep 1000");
+    let id = ctl.id();
+    ctl.make("run", &["-d"]).ok();
+    let pid = ctl.state()["pid"].to_string();
+    let listed = ctl.ctl(&["ps", id]).ok();
+    assert!(listed.starts_with("PID") && listed.contains(&pid), "{listed}");
+    wait_until("output is counted", || {
+        let stats: serde_json::Value = serde_json::from_str(&ctl.ctl(&["stats", id]).ok()).expect("JSON");
+        stats["streams"][0]["read"] == 6
+    });
+    let resources = br#"{"pids":{"limit":77}}"#;
+    let updated =
+        conward_testkit::sandbox::feed(&mut ctl.command(&["update", "-r-", id]), resources, "update");
+    assert_eq!(updated.status.code(), Some(0), "{}", String::from_utf8_lossy(&updated.stderr));
+    assert!(ctl.ctl(&["events", id]).ok().contains(" updated "));
+    ctl.ctl(&["debug", "--level=trace", id]).ok();
+}

@@ -64,11 +64,7 @@ impl Ctl {
     }
 
     fn of(process: Value) -> Ctl {
-        let container = Container::with(process, None);
-        // The supervisor is looked for beside the program.
-        container.sandbox.supervisor();
-        std::fs::copy(CTL, container.path("conwardctl")).expect("copying conwardctl");
-        Ctl { container }
+        Ctl { container: Container::with(process, None) }
     }
 
     fn id(&self) -> &str {
@@ -76,8 +72,7 @@ impl Ctl {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let program = self.container.path("conwardctl");
-        let mut command = self.container.sandbox.limited(program.to_str().expect("text"));
+        let mut command = self.container.sandbox.limited(CTL);
         command.args(args);
         command
     }
@@ -90,6 +85,7 @@ impl Ctl {
     fn making(&self, verb: &str, options: &[&str]) -> Command {
         let mut command = self.command(&[verb, "--bundle"]);
         command.arg(self.container.bundle.dir());
+        command.arg("--conward").arg(conward_testkit::conward());
         command.args(["--runtime-arg=--root", "--runtime-arg"]).arg(self.container.path("runc"));
         command.args(options).arg(self.id());
         command
