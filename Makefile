@@ -8,6 +8,7 @@ DESTDIR =
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 BIN := $(TARGET)/$(HOST)/release/conward
+CTL := $(TARGET)/$(HOST)/release/conwardctl
 STATIC := -C target-feature=+crt-static -C relocation-model=pie
 
 .PHONY: all build test demo bench lint install clean
@@ -18,8 +19,8 @@ all: build
 # its pages are shared by all that run.
 build:
 	CONWARD_COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) \
-	RUSTFLAGS='$(STATIC)' cargo build --release --target $(HOST) --package conward --bin conward
-	@test -x $(BIN)
+	RUSTFLAGS='$(STATIC)' cargo build --release --target $(HOST) --package conward --package conwardctl --bins
+	@test -x $(BIN) && test -x $(CTL)
 
 test: build
 	tests/setup
@@ -43,7 +44,9 @@ lint:
 
 install: build
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/conward
+	install -D -m 755 $(CTL) $(DESTDIR)$(PREFIX)/bin/conwardctl
 	install -D -m 644 man/conward.8 $(DESTDIR)$(PREFIX)/share/man/man8/conward.8
+	install -D -m 644 man/conwardctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/conwardctl.1
 
 clean:
 	cargo clean
