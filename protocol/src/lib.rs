@@ -9,7 +9,10 @@
 #[macro_use]
 mod names;
 
+mod base64;
 pub mod body;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod codec;
 pub mod event;
 mod exit;

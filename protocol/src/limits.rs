@@ -14,6 +14,10 @@ pub const QUEUE_MAX: usize = 4 * LINE_MAX;
 pub const RING: usize = 256;
 /// Diagnostics that the supervisor keeps for `debug`. An older one is forgotten.
 pub const DEBUG_RING: usize = 128;
+/// Bytes of one of them at most. A longer one loses its end.
+pub const DIAGNOSTIC_MAX: usize = 1024;
+/// Bytes of a command in the answer to `ps` at most. A longer one loses its end.
+pub const COMMAND_MAX: usize = 4 * 1024;
 /// Exec sessions at once, at most. The next is answered with `busy`.
 pub const EXECS_MAX: usize = 128;
 /// Ended exec sessions whose outcome is kept for a late `wait`. An older one is `no-such-exec`.

@@ -169,6 +169,8 @@ fn limits_are_those_of_the_code() {
         limits::QUEUE_MAX,
         limits::RING,
         limits::DEBUG_RING,
+        limits::DIAGNOSTIC_MAX,
+        limits::COMMAND_MAX,
         limits::EXECS_MAX,
         limits::EXECS_KEPT,
         limits::REPLAY_MAX as usize,

@@ -160,6 +160,19 @@ fn the_time_limit() {
 }
 
 #[test]
+fn a_signal_cuts_the_delay_short() {
+    let mut run = Run::alive(Shape { exit_command: Some(Duration::from_secs(3600)), ..CREATE });
+    run.feed(Event::Reaped(pid(20), Exit::Code(7)));
+    run.feed(Event::Drained);
+    assert_eq!(run.feed(Event::Recorded), [Effect::LetGo]);
+    assert_eq!(run.feed(Event::Tick), []);
+    assert_eq!(run.feed(Event::Signalled(15)), [Effect::RunExitCommand]);
+    assert_eq!(run.feed(Event::Signalled(15)), [], "once");
+    assert_eq!(run.feed(Event::CommandSpawned(Some(pid(30)))), []);
+    assert_eq!(run.feed(Event::Reaped(pid(30), Exit::Code(0))), [Effect::Finish(7)]);
+}
+
+#[test]
 fn draining_is_bounded() {
     let mut run = Run::alive(CREATE);
     run.feed(Event::Departed(Exit::Unknown));

@@ -251,3 +251,90 @@ impl Client {
         self.outbox.discard();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+
+    use super::super::outbox::{PARTING_LIMIT, PAYLOAD_MAX};
+    use super::*;
+    use crate::plan::Stream;
+
+    /// `count` clients, and their other sides.
+    fn clients(count: usize) -> (Clients, Vec<OwnedFd>) {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let mut clients = Clients::default();
+        let add = |_| {
+            let (ours, theirs) =
+                socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).expect("socketpair");
+            clients.add(ours);
+            theirs
+        };
+        let others = (0..count).map(add).collect();
+        (clients, others)
+    }
+
+    fn offer_until_full(clients: &mut Clients, now: Instant) {
+        let chunk = [b'x'; PAYLOAD_MAX];
+        while !clients.full() {
+            clients.offer(&Output { now, stream: Stream::Stdout, chunk: &chunk });
+        }
+    }
+
+    fn receive_one(other: &OwnedFd) -> bool {
+        recv(other.as_raw_fd(), &mut [0; PAYLOAD_MAX + 1], MsgFlags::empty()).is_ok_and(|size| size > 0)
+    }
+
+    #[test]
+    fn all_queues_together_are_bounded() {
+        for count in [1, 2, 4, 10, 100, 500] {
+            let (mut clients, _others) = clients(count);
+            offer_until_full(&mut clients, Instant::now());
+            let costs = clients.list.iter().map(|client| client.outbox.cost());
+            let (sum, most) = (costs.clone().sum::<usize>(), costs.max().expect("clients"));
+            // Each may be beyond its share by one packet.
+            let slack = count * 2 * PAYLOAD_MAX;
+            assert!(sum <= MEMORY_MAX.max(count * SHARE_MIN) + slack, "{count} clients: {sum} bytes");
+            let least = if count <= 4 { QUEUE_MAX } else { SHARE_MIN };
+            assert!((least..least.max(MEMORY_MAX / count) + slack).contains(&most), "{count}: {most} bytes");
+        }
+    }
+
+    #[test]
+    fn who_reads_slowly_after_the_end_gets_no_more_time_for_that() {
+        let (mut clients, others) = clients(1);
+        let recorded = Instant::now();
+        offer_until_full(&mut clients, recorded);
+        clients.excuse();
+        assert!(clients.part(recorded).is_empty());
+        let limit = recorded + PARTING_LIMIT;
+        for _ in 0..50 {
+            assert!(receive_one(&others[0]));
+            clients.flush(0);
+            assert_eq!(clients.deadline(), Some(limit));
+        }
+        assert_eq!(clients.overdue(limit - std::time::Duration::from_millis(1)), [0; 0]);
+        assert_eq!(clients.overdue(limit), [0]);
+        // Whoever has everything is let go before.
+        while receive_one(&others[0]) {
+            clients.flush(0);
+        }
+        assert_eq!(clients.overdue(recorded), [0]);
+    }
+
+    #[test]
+    fn a_few_of_those_that_have_gone_may_wait_for_their_input_to_be_read() {
+        let (mut clients, others) = clients(100);
+        for other in others {
+            send(other.as_raw_fd(), b"typed", MsgFlags::empty()).expect("room for input");
+        }
+        for id in 0..100 {
+            clients.note_input(id);
+            clients.hang_up(id);
+        }
+        let lost: Vec<ClientId> = (0..100 - GONE_MAX).collect();
+        assert_eq!(clients.overdue(Instant::now()), lost, "the longest waiting first");
+        lost.into_iter().for_each(|id| drop(clients.remove(id)));
+        assert_eq!(clients.overdue(Instant::now()), [0; 0]);
+    }
+}

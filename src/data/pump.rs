@@ -196,9 +196,14 @@ impl Pump {
         }
     }
 
+    /// Whether each stream was read until it was empty, or ended.
+    pub fn streams_are_read(&self) -> bool {
+        self.taps.iter().all(|tap| tap.phase == Phase::Done)
+    }
+
     /// Whether draining is complete: streams read, logs written, clients served.
     pub fn drained(&self) -> bool {
-        self.taps.iter().all(|tap| tap.phase == Phase::Done)
+        self.streams_are_read()
             && matches!(self.held, Held::Nothing)
             && !self.sinks.blocked()
             && self.clients.settled()

@@ -22,7 +22,23 @@ pub struct Attach {
     listener: Option<OwnedFd>,
     path: PathBuf,
     /// The link, and what tells it from one that another supervisor has put in its place.
-    link: Option<(PathBuf, u64)>,
+    link: Option<(PathBuf, Mark)>,
+}
+
+/// A link's inode number, which is often used again at once, and when it was made. Nobody changes a
+/// link but by making another.
+#[derive(Debug, PartialEq, Eq)]
+struct Mark {
+    inode: u64,
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+impl Mark {
+    fn of(link: &Path) -> io::Result<Mark> {
+        let found = fs::symlink_metadata(link)?;
+        Ok(Mark { inode: found.ino(), seconds: found.mtime(), nanoseconds: found.mtime_nsec() })
+    }
 }
 
 impl Attach {
@@ -76,15 +92,15 @@ impl Attach {
 
     /// Removes the link, unless it belongs to a supervisor that the exit command has started.
     pub fn unlink_link(&self) {
-        if let Some((link, inode)) = &self.link
-            && fs::symlink_metadata(link).is_ok_and(|found| found.ino() == *inode)
+        if let Some((link, mark)) = &self.link
+            && Mark::of(link).is_ok_and(|found| found == *mark)
         {
             remove(link);
         }
     }
 }
 
-fn make_link(link: PathBuf, bundle: &Path) -> Result<(PathBuf, u64), Error> {
+fn make_link(link: PathBuf, bundle: &Path) -> Result<(PathBuf, Mark), Error> {
     let doing = format!("Failed to make attach link {}", link.display());
     match fs::symlink_metadata(&link) {
         Ok(found) if found.file_type().is_symlink() => {
@@ -95,6 +111,30 @@ fn make_link(link: PathBuf, bundle: &Path) -> Result<(PathBuf, u64), Error> {
         Err(error) => return Err(Error::io(&doing, error)),
     }
     symlink(bundle, &link).map_err(|e| Error::io(&doing, e))?;
-    let inode = fs::symlink_metadata(&link).map_err(|e| Error::io(&doing, e))?.ino();
-    Ok((link, inode))
+    let mark = Mark::of(&link).map_err(|e| Error::io(&doing, e))?;
+    Ok((link, mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_of_somebody_else_stays_even_with_the_same_inode_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("uuid");
+        let first = Attach::open(dir.path(), Some(link.clone())).unwrap();
+        let made = fs::symlink_metadata(&link).unwrap().modified().unwrap();
+        // Time goes in steps of some milliseconds here.
+        while fs::symlink_metadata(&link).unwrap().modified().unwrap() == made {
+            fs::remove_file(&link).unwrap();
+            symlink(dir.path(), &link).unwrap();
+        }
+        first.unlink_link();
+        assert_eq!(fs::read_link(&link).unwrap(), dir.path());
+
+        let second = Attach::open(dir.path(), Some(link.clone())).unwrap();
+        second.unlink_link();
+        assert!(fs::symlink_metadata(&link).is_err());
+    }
 }

@@ -6,15 +6,13 @@ use std::time::UNIX_EPOCH;
 
 use conward_protocol::Timestamp;
 use conward_protocol::body::{Body, Diagnostic, Diagnostics};
-use conward_protocol::limits::{DEBUG_RING, LINE_MAX, TAG_MAX};
+use conward_protocol::limits::{DEBUG_RING, DIAGNOSTIC_MAX, LINE_MAX, TAG_MAX};
 use conward_protocol::request::{Debug, Level};
 use log::LevelFilter;
 
 use super::Supervisor;
 use crate::plan::Said;
 
-/// Bytes of one message that are kept; of a longer one (of a runtime), the first.
-const MESSAGE_MAX: usize = 1024;
 /// Bytes of a reply beside its lines, at most: the tag, and the names of the fields.
 const FRAME_MAX: usize = TAG_MAX + 128;
 
@@ -45,8 +43,8 @@ impl Kept {
             let since = said.time.duration_since(UNIX_EPOCH).unwrap_or_default();
             let secs = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
             let mut message = said.message;
-            if message.len() > MESSAGE_MAX {
-                let end = (0..=MESSAGE_MAX).rev().find(|at| message.is_char_boundary(*at));
+            if message.len() > DIAGNOSTIC_MAX {
+                let end = (0..=DIAGNOSTIC_MAX).rev().find(|at| message.is_char_boundary(*at));
                 message.truncate(end.unwrap_or(0));
                 message.shrink_to_fit();
             }

@@ -1,5 +1,6 @@
 //! What managers are told of the container's life.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use conward_protocol::record::Times;
@@ -8,6 +9,9 @@ use conward_protocol::{Cause, Event, Exit, State, Step, What, codec};
 use crate::pid::Pid;
 use crate::serve::ring::Ring;
 use crate::sys::clock;
+
+/// Core dumps of children that are remembered; the oldest is forgotten first.
+const CORE_DUMPS_MAX: usize = 16;
 
 /// The formal state, the events so far, and when what happened.
 #[derive(Debug)]
@@ -22,6 +26,9 @@ pub(super) struct Life {
     pub exit: Option<Exit>,
     pub times: Times,
     pub events: Ring,
+    /// Children that have left a core dump, the last few: which of them is the container may not be
+    /// known yet.
+    core_dumps: VecDeque<Pid>,
     /// The program of the first process when it was created: the runtime's own. Once it is another
     /// one, somebody has started the container.
     program: Option<PathBuf>,
@@ -38,6 +45,7 @@ impl Life {
             exit: None,
             times: Times::default(),
             events: Ring::default(),
+            core_dumps: VecDeque::new(),
             program: None,
         }
     }
@@ -57,13 +65,23 @@ impl Life {
         self.times.started = Some(now());
     }
 
-    /// The first process has ended.
-    pub fn exited(&mut self, exit: Exit) {
+    /// A child has ended and left a core dump.
+    pub fn dumped_core(&mut self, pid: Pid) {
+        if self.core_dumps.len() == CORE_DUMPS_MAX {
+            self.core_dumps.pop_front();
+        }
+        self.core_dumps.push_back(pid);
+    }
+
+    /// The first process has ended. Returns whether that left a core dump.
+    pub fn exited(&mut self, exit: Exit) -> bool {
+        let core_dumped = self.pid.is_some_and(|pid| self.core_dumps.contains(&pid));
         self.state = State::Stopped;
         self.step = Some(Step::Reaped);
         self.pid = None;
         self.exit = Some(exit);
         self.times.finished = Some(now());
+        core_dumped
     }
 
     /// Whether somebody other than the supervisor has started the container: callers with a runtime

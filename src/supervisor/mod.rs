@@ -41,8 +41,8 @@ use crate::serve::oom::OomWatch;
 use crate::sink::Sinks;
 use crate::sys::fds::Inherited;
 use crate::sys::pidfd::PidFd;
-use crate::sys::process;
 use crate::sys::signals::{self, Signals};
+use crate::sys::{memory, process};
 use debug::Kept;
 use ground::{Endpoints, Ground, Lent};
 use life::Life;
@@ -81,11 +81,15 @@ pub struct Supervisor {
     /// Runtimes at work for a request.
     operations: Vec<Operation>,
     next_operation: OperationId,
+    /// Memory of the launch is still to be given back.
+    untidy: bool,
     /// The one `stop` at work.
     stopping: Option<Stopping>,
     /// What the supervisor said last.
     diagnostics: Kept,
     draining: bool,
+    /// Whether all output is in all logs, once that is known.
+    log_complete: bool,
     /// The exit status in decimal, once it is known, and the files that still lack it.
     status: String,
     unwritten: Vec<Unwritten>,
@@ -202,9 +206,11 @@ impl Supervisor {
             waiters: Vec::new(),
             operations: Vec::new(),
             next_operation: 0,
+            untidy: false,
             stopping: None,
             diagnostics: Kept::new(lent.said),
             draining: false,
+            log_complete: false,
             status: String::new(),
             unwritten: Vec::new(),
             finished: None,
@@ -271,6 +277,9 @@ impl Supervisor {
             let owes_nothing = self.pump.clients.is_empty() && self.unwritten.is_empty();
             if let Some(status) = self.finished.filter(|_| owes_nothing) {
                 return status;
+            }
+            if std::mem::take(&mut self.untidy) {
+                memory::trim();
             }
             if let Err(error) = self.reactor.wait(self.deadline(), &mut ready) {
                 // epoll_wait(2) on a descriptor of our own fails only if memory is corrupt.

@@ -20,9 +20,9 @@ use crate::serve::attach::Attach;
 use crate::serve::console::Console;
 use crate::serve::oom::OomWatch;
 use crate::sys::pidfd::PidFd;
+use crate::sys::process;
 use crate::sys::process::Relation;
 use crate::sys::spawn::Spawn;
-use crate::sys::{memory, process};
 
 impl Supervisor {
     /// Does it, and says what came of it where the lifecycle asked.
@@ -36,7 +36,7 @@ impl Supervisor {
                 self.life.created(pid);
                 self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
                 self.caller.launched(pid);
-                memory::trim();
+                self.untidy = true;
             }
             Effect::Failed(failure) => self.fail(&failure),
             Effect::SignalRuntime(pid, signal) => {
@@ -242,15 +242,21 @@ impl Supervisor {
     fn note_exit(&mut self, exit: Exit) {
         self.look_whether_started();
         self.look_whether_it_ran(exit);
-        self.life.exited(exit);
-        let cause = self.stopping.as_ref().map_or(Cause::Container, Stopping::cause);
-        self.announce(What::Exited { exit, core_dumped: false }, cause);
+        let core_dumped = self.life.exited(exit);
+        let cause = match exit {
+            Exit::TimedOut => Cause::Timeout,
+            Exit::Code(_) | Exit::Signal(_) | Exit::Unknown => {
+                self.stopping.as_ref().map_or(Cause::Container, Stopping::cause)
+            }
+        };
+        self.announce(What::Exited { exit, core_dumped }, cause);
         self.answer_waiters();
         self.answer_stops(exit);
     }
 
     fn note_record(&mut self) {
         self.life.step = Some(Step::Recorded);
+        self.announce(What::Drained { log_complete: self.log_complete }, Cause::Supervisor);
         self.announce(What::Recorded { path: None, error: None }, Cause::Supervisor);
         self.answer_waiters();
     }

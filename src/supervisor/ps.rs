@@ -4,10 +4,8 @@ use std::fs::File;
 use std::io::Read;
 
 use conward_protocol::body::{Process, Processes};
-use conward_protocol::limits::{LINE_MAX, TAG_MAX};
+use conward_protocol::limits::{COMMAND_MAX, LINE_MAX, TAG_MAX};
 
-/// Bytes of a command line that are shown; of a longer one, the first.
-const COMMAND_MAX: u64 = 4096;
 /// Bytes of a reply beside its processes, at most: the tag, and the names of the fields.
 const FRAME_MAX: usize = TAG_MAX + 128;
 
@@ -49,7 +47,7 @@ fn command(pid: i32) -> Option<String> {
 
 fn read(path: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(COMMAND_MAX).read_to_end(&mut bytes)).ok()?;
+    File::open(path).and_then(|file| file.take(COMMAND_MAX as u64).read_to_end(&mut bytes)).ok()?;
     Some(bytes)
 }
 

@@ -31,8 +31,9 @@ impl Supervisor {
     /// message; no failed step holds up the next.
     pub(super) fn record(&mut self, exit: Exit) {
         self.draining = false;
+        let read_to_the_end = self.pump.streams_are_read();
         self.pump.end_drain();
-        self.tell_losses();
+        self.log_complete = read_to_the_end && !self.tell_losses();
         self.inherited.close();
         self.close_clients();
 
@@ -80,13 +81,15 @@ impl Supervisor {
         }
     }
 
-    /// What was not logged, and why not.
-    pub(super) fn tell_losses(&self) {
+    /// Tells what was not logged, and why not. Returns whether there was anything to tell.
+    pub(super) fn tell_losses(&self) -> bool {
+        let mut incomplete = false;
         for stream in [Stream::Stdout, Stream::Stderr] {
             let tally = self.pump.sinks.counts(stream);
             for (sink, counts) in [("log file", tally.file), ("journal", tally.journal)] {
                 let Some(counts) = counts else { continue };
                 let name = stream.name();
+                incomplete |= counts.lost + counts.withheld > 0;
                 if counts.lost > 0 {
                     log::warn!("{} bytes of {name} are missing from the {sink}", counts.lost);
                 }
@@ -95,6 +98,7 @@ impl Supervisor {
                 }
             }
         }
+        incomplete
     }
 }
 

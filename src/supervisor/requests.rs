@@ -45,9 +45,14 @@ impl Supervisor {
             Request::Wait(wait) if wait.exec.is_some() => Err(no_execs(Op::Wait)),
             Request::Wait(wait) => self.wait(id, tag, wait.stage),
             Request::Subscribe(subscribe) => {
-                let since = subscribe.since.unwrap_or_else(|| self.life.events.last());
+                let last = self.life.events.last();
+                let since = subscribe.since.unwrap_or(last);
+                if since > last {
+                    let fault = format!("event {since} is yet to come; the last one is {last}");
+                    return Err(Failure::field(Op::Subscribe, "since", &fault));
+                }
                 let (missed, _) = self.life.events.after(since);
-                Ok(Some(Body::Subscribed(body::Subscribed { missed, last: self.life.events.last() })))
+                Ok(Some(Body::Subscribed(body::Subscribed { missed, last })))
             }
             Request::ReopenLogs => {
                 self.pump.sinks.reopen();
@@ -163,7 +168,7 @@ impl Supervisor {
         for waiter in waiters {
             if self.reached(waiter.stage) {
                 let body = self.waited(waiter.stage);
-                self.answer_late(waiter.client, waiter.tag, Ok(body));
+                self.reply(waiter.client, waiter.tag, Ok(body));
             } else {
                 self.waiters.push(waiter);
             }

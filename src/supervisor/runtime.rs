@@ -131,7 +131,7 @@ impl Supervisor {
                     }
                     (_, Err(text)) => Err(self.runtime_failed(op, operation.killed, &text)),
                 };
-                self.answer_late(client, tag, outcome);
+                self.reply(client, tag, outcome);
             }
             step => self.stop_step_ended(&step, outcome.err()),
         }
@@ -196,7 +196,7 @@ impl Supervisor {
         for operation in std::mem::take(&mut self.operations) {
             if let Task::Request { client, tag, op, .. } = operation.task {
                 let message = format!("{op}: the supervisor ends before the runtime has done it");
-                self.answer_late(client, tag, Err(Failure::new(ErrorCode::Gone, message)));
+                self.reply(client, tag, Err(Failure::new(ErrorCode::Gone, message)));
             }
         }
     }

@@ -212,7 +212,7 @@ impl Supervisor {
         let Some(stopping) = self.stopping.take() else { return };
         let by = if stopping.killed { StopStep::Kill } else { StopStep::Signal };
         for (client, tag) in stopping.askers {
-            self.answer_late(client, tag, Ok(Body::Stopped(Stopped { by, exit })));
+            self.reply(client, tag, Ok(Body::Stopped(Stopped { by, exit })));
         }
     }
 }

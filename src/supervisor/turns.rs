@@ -15,6 +15,7 @@ use crate::reactor::{Ready, Watch};
 use crate::serve::attach;
 use crate::serve::console::Came;
 use crate::serve::fifos::{Fifo, Size};
+use crate::sys::process::Reaped;
 use crate::sys::pty;
 use crate::sys::signals::RELAYED;
 use crate::sys::{fds, process};
@@ -96,7 +97,10 @@ impl Supervisor {
 
     /// Reaps all children that have ended. The only place that does.
     fn reap(&mut self) {
-        while let Some((pid, exit)) = process::reap() {
+        while let Some(Reaped { pid, exit, core_dumped }) = process::reap() {
+            if core_dumped {
+                self.life.dumped_core(pid);
+            }
             if self.end_operation(pid, exit) {
                 continue;
             }

@@ -1,8 +1,24 @@
-//! The allocator.
+//! Memory that was needed for a moment, and would otherwise stay with the process for as long as the
+//! container lives.
 
-/// Gives free pages of the heap back to the kernel (malloc_trim(3)). What a launch needed for a
-/// moment would otherwise stay with the process for as long as the container lives.
+/// Bytes of stack below the caller that are given back. Nothing here goes deeper.
+const STACK_BYTES: usize = 256 * 1024;
+/// Bytes below the caller's frame that are left alone: this function's own frame and those of what
+/// it calls, and the red zone.
+const STACK_MARGIN: usize = 8 * 1024;
+const PAGE: usize = 4096;
+
+/// Gives free pages of the heap (malloc_trim(3)) and unused pages of the stack back to the kernel.
+/// To be called from a shallow frame.
+#[inline(never)]
 pub fn trim() {
     // SAFETY: malloc_trim takes a number and moves nothing that is allocated.
     unsafe { libc::malloc_trim(0) };
+    let here = std::hint::black_box(0u8);
+    let top = (&raw const here).addr().saturating_sub(STACK_MARGIN) & !(PAGE - 1);
+    let bottom = top.saturating_sub(STACK_BYTES);
+    // SAFETY: the pages lie below every live frame of the only thread, so nobody reads them before
+    // writing them again; stacks grow down on the platforms we build for. Where the stack is
+    // shorter, the call does what it can and says ENOMEM (madvise(2)).
+    unsafe { libc::madvise(std::ptr::without_provenance_mut(bottom), top - bottom, libc::MADV_DONTNEED) };
 }

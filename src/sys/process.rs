@@ -88,8 +88,19 @@ pub fn set_umask() {
     nix::sys::stat::umask(Mode::from_bits_retain(0o022));
 }
 
+/// A child that has ended and was reaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reaped {
+    /// Its former pid, which may be anybody's from now on.
+    pub pid: Pid,
+    /// How it ended.
+    pub exit: Exit,
+    /// Whether that left a core dump.
+    pub core_dumped: bool,
+}
+
 /// Reaps one ended child, if there is one. `None`: no child has ended, or there is no child.
-pub fn reap() -> Option<(Pid, Exit)> {
+pub fn reap() -> Option<Reaped> {
     loop {
         let mut status = 0;
         // SAFETY: waitpid(2) writes one int.
@@ -97,7 +108,11 @@ pub fn reap() -> Option<(Pid, Exit)> {
         if pid < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
             continue;
         }
-        return Pid::new(pid).map(|pid| (pid, exit_from_wait_status(status)));
+        return Pid::new(pid).map(|pid| Reaped {
+            pid,
+            exit: exit_from_wait_status(status),
+            core_dumped: libc::WIFSIGNALED(status) && libc::WCOREDUMP(status),
+        });
     }
 }
 

@@ -1,7 +1,9 @@
 //! The end of a container: what is written, in which order, whatever else happens.
 
 use crate::place;
-use conward_testkit::{Container, Launch, PATIENCE, Pattern, Process, Script, Step, Sum, To, Watch, joined};
+use conward_testkit::{
+    Container, Launch, PATIENCE, Pattern, Process, Script, Step, Sum, To, Watch, fake_runtime, joined,
+};
 use nix::sys::signal::Signal;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -20,6 +22,31 @@ fn the_order_is_persist_exit_directory_attach_exit_command() {
         (place.mode("persist/exit"), place.mode(format!("exits/{}", place.id()))),
         ("f644".into(), "f644".into())
     );
+}
+
+#[test]
+fn the_log_is_synced_when_all_have_been_told_and_before_the_exit_command() {
+    let place = place();
+    place.script(&Script::of([Step::out("output\n"), Step::Exit(3)]));
+    let trace = place.path("trace");
+    let calls = "fsync,fdatasync,rename,renameat,renameat2,execve";
+    let launch = Launch::create(&place).exit_command("hook.json").traced(calls, trace.clone());
+    let mut running = launch.start().created();
+    assert_eq!(running.status(), 3);
+    let trace = std::fs::read_to_string(trace).expect("trace");
+    let log = format!("<{}>", place.log().display());
+    let command = format!("[\"{}\", \"record\"", fake_runtime().display());
+    let steps = trace.lines().filter_map(|line| match line {
+        _ if line.contains("sync(") && line.contains(&log) => Some("sync of the log"),
+        _ if line.contains("rename") && line.contains("/persist/exit\"") => Some("persist/exit"),
+        _ if line.contains("rename") && line.contains(&format!("/exits/{}\"", place.id())) => {
+            Some("exits/ID")
+        }
+        _ if line.contains(&command) => Some("exit command"),
+        _ => None,
+    });
+    let steps: Vec<&str> = steps.collect();
+    assert_eq!(steps, ["persist/exit", "exits/ID", "sync of the log", "exit command"], "{trace}");
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! Runtimes that fail: one message with a reason, the exit command, and nothing half-made left.
 
 use crate::place;
-use conward_testkit::{Console, Container, Launch, Message, Pattern, PidFile, Place, Script, Step, To};
+use conward_testkit::{
+    Console, Container, Host, Launch, Message, Pattern, PidFile, Place, Script, Step, To, fake_runtime,
+    joined,
+};
 use nix::sys::signal::Signal;
 use std::fs;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// Launches, and checks all that is common to failures.
 fn failure(place: &Place, terminal: bool) -> Message {
@@ -218,4 +223,69 @@ fn a_failing_exec_tells_why() {
         assert_eq!(place.exit_file(), None);
         assert!(place.path("hook.json").exists());
     }
+}
+
+#[test]
+fn with_passthrough_the_reason_is_where_its_stderr_went() {
+    let place = place();
+    place.script(&Script::failing([Step::err("the reason"), Step::Exit(3)]));
+    let mut running = Launch::bare(&place)
+        .args(["--api-version", "-l", "passthrough", "--full-attach", "--sync"])
+        .args(["-c", place.id(), "-u", place.id()])
+        .arg("-r")
+        .arg(fake_runtime())
+        .arg("-b")
+        .arg(place.bundle())
+        .arg("-p")
+        .arg(place.path("pidfile"))
+        .start();
+    let text = running.message().text.unwrap_or_default();
+    assert!(text.contains('3') && text.contains("standard error"), "{text}");
+    let launched = running.launched();
+    assert_eq!(launched.status, 1);
+    assert_eq!(launched.stderr, "the reason");
+}
+
+#[test]
+fn an_environment_that_cannot_be_is_no_fault_of_the_runtime() {
+    let place = place();
+    place.script(&Script::of([]));
+    let mut running = Launch::create(&place).env("LISTEN_PID", "7x").start();
+    running.go();
+    assert_eq!(running.message().text.as_deref(), Some("Invalid LISTEN_PID 7x"));
+    assert_eq!(running.status(), 1);
+}
+
+#[test]
+fn a_pid_of_a_former_run_is_forgotten_even_where_its_file_cannot_be_removed() {
+    let place = place();
+    // Ends with the test, however that goes.
+    let mut stranger = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("cat");
+    let pid_file = place.path("pidfile");
+    fs::write(&pid_file, stranger.id().to_string()).expect("pid file");
+    place.script(&Script::failing([]));
+    // What is mounted cannot be unlinked (EBUSY).
+    let mounts = format!("mount --bind {0} {0}", pid_file.display());
+    let mut running = Launch::create(&place).mounts(&mounts).start();
+    running.go();
+    let message = running.message();
+    assert_eq!(message.text, Some(format!("Pid file {} is empty", pid_file.display())));
+    assert_eq!(running.status(), 1);
+    assert_eq!(stranger.try_wait().expect("wait"), None, "a stranger was killed");
+    drop(stranger.stdin.take());
+    stranger.wait().expect("end of the stranger");
+}
+
+#[test]
+fn what_the_runtime_said_on_stdout_is_logged() {
+    let place = place();
+    let host = Host::new(&place);
+    place.script(&Script::failing([Step::out("line\nhalf a line"), Step::err("reason"), Step::Exit(1)]));
+    let mut running = Launch::create(&place).host(&host).args(["-l", "journald"]).start();
+    running.go();
+    assert_eq!(running.message().text.as_deref(), Some("reason"));
+    assert_eq!(running.status(), 1);
+    assert_eq!(joined(&place.log_records(), "stdout"), b"line\nhalf a line");
+    let entries: Vec<Vec<u8>> = std::iter::from_fn(|| host.journal(Duration::ZERO)).collect();
+    assert_eq!(entries, [&b"line\n"[..], b"half a line"]);
 }

@@ -2,6 +2,7 @@
 
 use crate::place;
 use conward_testkit::{Launch, Place, Record, Script, Step, children, fake_runtime, state_of, wait_until};
+use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
 fn record(place: &Place) -> Record {
@@ -91,6 +92,23 @@ fn it_waits_for_its_delay_and_no_zombie_waits_with_it() {
     running.status();
     assert!(since.elapsed() >= Duration::from_secs(1));
     assert!(place.path("hook.json").exists());
+}
+
+#[test]
+fn its_delay_ends_when_the_supervisor_is_told_to_end() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
+        let place = place();
+        place.script(&Script::of([Step::Exit(6)]));
+        let launch = Launch::create(&place).exit_command("hook.json").args(["--exit-delay", "3600"]);
+        let mut running = launch.start().created();
+        // The end of the pipe comes when the delay begins.
+        running.no_more_messages();
+        assert_eq!(place.exit_file().as_deref(), Some("6"));
+        assert!(!place.path("hook.json").exists());
+        running.kill(signal);
+        assert_eq!(running.status(), 6, "{signal}");
+        assert!(place.path("hook.json").exists());
+    }
 }
 
 #[test]

@@ -11,12 +11,15 @@ mod ctl;
 mod exec;
 mod exit;
 mod failing;
+mod full;
 mod hook;
+mod lagging;
 mod logs;
 mod options;
 mod paths;
 mod quiet;
 mod regression;
+mod shared;
 mod stdin;
 mod terminal;
 

@@ -186,6 +186,55 @@ fn each_layer_uses_only_what_stands_before_it() {
     none(broken);
 }
 
+/// The words between backticks, each with its line.
+fn quoted(page: &str) -> Vec<(usize, &str)> {
+    let quoted = |(nth, line)| str::split(line, '`').skip(1).step_by(2).map(move |word| (nth + 1, word));
+    page.lines().enumerate().flat_map(quoted).collect()
+}
+
+/// Whether some file has both of `Type::name`: what belongs to the type, and a function or variant of
+/// that name.
+fn has(files: &[Vec<Token>], owner: &str, name: &str) -> bool {
+    let pair = |code: &[Token], words: &[&str], name: &str| {
+        code.windows(2).any(|two| words.contains(&two[0].text.as_str()) && two[1].text == name)
+    };
+    files.iter().any(|code| match name.starts_with(char::is_uppercase) {
+        true => pair(code, &["enum"], owner) && code.iter().any(|token| token.text == name),
+        false => pair(code, &["impl", "struct", "enum"], owner) && pair(code, &["fn"], name),
+    })
+}
+
+#[test]
+fn what_the_page_names_is_there() {
+    let all = sources("src").into_iter().chain(sources("protocol"));
+    let files: Vec<Vec<Token>> = all.map(|path| product(&path)).collect();
+    let page = read("ARCHITECTURE.md");
+    let (mut broken, mut checked) = (Vec::new(), [0; 3]);
+    for (line, word) in quoted(&page) {
+        let is_name = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == '_') && !text.is_empty();
+        let (kind, there) = match word.split_once("::") {
+            _ if word.ends_with(".rs") || word.ends_with(".md") => {
+                let root = Path::new(ROOT);
+                (0, root.join("src").join(word).exists() || root.join(word).exists())
+            }
+            Some((owner, name)) if owner.starts_with(char::is_uppercase) && is_name(name) => {
+                (1, has(&files, owner, name))
+            }
+            None if is_name(word) && (word.contains('_') || word == word.to_uppercase()) => {
+                (2, files.iter().flatten().any(|token| token.text == word))
+            }
+            _ => continue,
+        };
+        checked[kind] += 1;
+        if !there {
+            broken.push(format!("ARCHITECTURE.md:{line}: the sources have no `{word}`"));
+        }
+    }
+    none(broken);
+    assert!(checked.iter().all(|&count| count > 10), "the page names next to nothing: {checked:?}");
+    assert!(!has(&files, "Pump", "no_such_function") && !has(&files, "Event", "NoSuchEvent"));
+}
+
 #[test]
 fn each_module_is_a_layer() {
     let layers = layers();

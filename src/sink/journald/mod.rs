@@ -68,8 +68,9 @@ struct Held {
 impl JournalSink {
     /// A sink for this container. Nothing is sent, and nobody need listen yet.
     pub fn open(plan: &JournalLog, identity: &Identity, path: &Path) -> Result<JournalSink, Error> {
-        let socket =
-            Socket::new(path).map_err(|errno| Error::io("Failed to open the journal socket", errno))?;
+        let socket = Socket::new(path).map_err(|errno| {
+            Error::io(format_args!("Failed to make a socket for the journal at {}", path.display()), errno)
+        })?;
         let state = |stream| (Lines::new(stream, plan.priority_prefix), Counts::default());
         Ok(JournalSink {
             out: Output {

@@ -96,6 +96,11 @@ impl Client {
         }
     }
 
+    /// Takes no more output, but stays connected.
+    pub fn shut_read(&self) {
+        shutdown(self.socket.as_raw_fd(), Shutdown::Read).expect("shutdown");
+    }
+
     /// Ends the input.
     pub fn shut_write(&self) {
         shutdown(self.socket.as_raw_fd(), Shutdown::Write).expect("shutdown");

@@ -39,6 +39,7 @@ pub struct Launch<'a> {
     cwd: Option<PathBuf>,
     file_size: Option<u64>,
     mounts: Option<String>,
+    tracer: Vec<OsString>,
 }
 
 impl<'a> Launch<'a> {
@@ -57,6 +58,7 @@ impl<'a> Launch<'a> {
             cwd: None,
             file_size: None,
             mounts: None,
+            tracer: Vec::new(),
         }
     }
 
@@ -191,6 +193,23 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// It has a mount namespace of its own, in which this shell script was run first.
+    pub fn mounts(mut self, script: &str) -> Launch<'a> {
+        self.mounts = Some(script.to_owned());
+        self
+    }
+
+    /// strace(1) writes these system calls of the supervisor to a file, with the paths of descriptors.
+    /// It ends after the supervisor, and holds what that inherited as long.
+    pub fn traced(mut self, calls: &str, file: PathBuf) -> Launch<'a> {
+        let calls = format!("trace={calls}");
+        // As a grandchild, so that the supervisor is the caller's own child all the same.
+        self.tracer =
+            ["strace", "-D", "-f", "-y", "-s", "256", "-e", &calls, "-o"].map(OsString::from).into();
+        self.tracer.push(file.into());
+        self
+    }
+
     /// Other pipes.
     pub fn pipes(mut self, pipes: Pipes) -> Launch<'a> {
         self.pipes = pipes;
@@ -275,13 +294,19 @@ impl<'a> Launch<'a> {
 impl Launch<'_> {
     /// The supervisor, without arguments. It keeps the pid of whatever makes its mounts.
     fn command(&self) -> Command {
-        let Some(mounts) = &self.mounts else { return Command::new(self.place.program()) };
-        let mut command = Command::new("unshare");
-        if !nix::unistd::geteuid().is_root() {
-            command.arg("--map-root-user");
+        let mut words: Vec<OsString> = Vec::new();
+        if let Some(mounts) = &self.mounts {
+            words.push("unshare".into());
+            if !nix::unistd::geteuid().is_root() {
+                words.push("--map-root-user".into());
+            }
+            let script = format!("{mounts}\nexec \"$@\"");
+            words.extend(["--mount", "sh", "-euc", &script, "sh"].map(OsString::from));
         }
-        let script = format!("{mounts}\nexec \"$@\"");
-        command.args(["--mount", "sh", "-euc", &script, "sh"]).arg(self.place.program());
+        words.extend(self.tracer.iter().cloned());
+        words.push(self.place.program().into());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         command
     }
 }
