@@ -33,7 +33,9 @@ impl Supervisor {
         self.draining = false;
         let read_to_the_end = self.pump.streams_are_read();
         self.pump.end_drain();
-        self.log_complete = read_to_the_end && !self.tell_losses();
+        // To be told in any case.
+        let lossy = self.tell_losses();
+        self.log_complete = read_to_the_end && !lossy;
         self.inherited.close();
         self.close_clients();
 
