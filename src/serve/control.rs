@@ -9,9 +9,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use conward_protocol::limits::{CLIENTS_MAX, LINE_MAX, QUEUE_MAX};
-use conward_protocol::{ErrorCode, Failure, Line, Lines, Reply, SOCKET_FILE, codec};
+use conward_protocol::{Line, Lines, SOCKET_FILE};
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessage, MsgFlags, SockType, send, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockType, sendmsg};
 use nix::unistd::geteuid;
 
 use crate::error::{Error, reason};
@@ -55,6 +55,29 @@ struct Outgoing {
     bytes: Vec<u8>,
     sent: usize,
     fds: Vec<OwnedFd>,
+}
+
+/// Who has come.
+#[derive(Debug)]
+pub enum Accepted {
+    /// A client.
+    Client(ControlId),
+    /// A peer that is neither root nor the supervisor's own user, and its user id.
+    Stranger(Refused, u32),
+    /// One more than there may be.
+    Surplus(Refused),
+}
+
+/// A connection that is closed when it has been told why.
+#[derive(Debug)]
+pub struct Refused(OwnedFd);
+
+impl Refused {
+    /// Sends one line, if there is room, and closes.
+    pub fn tell(self, line: Vec<u8>) {
+        // Whoever does not hear it sees the end of the connection.
+        let _ = Outgoing { bytes: line, sent: 0, fds: Vec::new() }.send(&self.0);
+    }
 }
 
 /// What a read brought beside lines.
@@ -103,31 +126,25 @@ impl Control {
         self.clients.iter().find(|c| c.id == id).map(|c| c.fd.as_fd())
     }
 
-    /// The next client. A peer that is neither root nor the supervisor's own user is told `denied`, one
-    /// that is too many `busy`, and both are closed at once.
+    /// The next client. `None`: nobody waits.
     ///
     /// # Errors
     ///
     /// Those of accept(2); the client goes on waiting.
-    pub fn accept(&mut self) -> io::Result<Option<ControlId>> {
-        while let Some(fd) = socket::accept(self.listener.as_fd())? {
-            if let Some(user) = socket::stranger(&fd) {
-                let message = format!("{user} is neither root nor the user of the supervisor");
-                refuse(&fd, Failure::new(ErrorCode::Denied, message));
-                continue;
-            }
-            if self.clients.len() >= CLIENTS_MAX {
-                let message = format!("there are {CLIENTS_MAX} clients already");
-                refuse(&fd, Failure::new(ErrorCode::Busy, message));
-                continue;
-            }
-            let id = self.next;
-            self.next += 1;
-            let lines = Lines::new(LINE_MAX);
-            self.clients.push(Client { id, fd, lines, out: VecDeque::new(), queued: 0, ended: false });
-            return Ok(Some(id));
+    pub fn accept(&mut self) -> io::Result<Option<Accepted>> {
+        let Some(fd) = socket::accept(self.listener.as_fd())? else { return Ok(None) };
+        let uid = socket::peer_uid(&fd)?;
+        if uid != 0 && uid != geteuid().as_raw() {
+            return Ok(Some(Accepted::Stranger(Refused(fd), uid)));
         }
-        Ok(None)
+        if self.clients.len() >= CLIENTS_MAX {
+            return Ok(Some(Accepted::Surplus(Refused(fd))));
+        }
+        let id = self.next;
+        self.next += 1;
+        let lines = Lines::new(LINE_MAX);
+        self.clients.push(Client { id, fd, lines, out: VecDeque::new(), queued: 0, ended: false });
+        Ok(Some(Accepted::Client(id)))
     }
 
     /// Reads once from a client, and hands each line that is complete to `each`.
@@ -197,15 +214,6 @@ impl Control {
     /// not read.
     pub fn load(&self) -> (usize, usize, u64) {
         (self.clients.len(), self.clients.iter().map(|client| client.queued).sum(), self.dropped)
-    }
-}
-
-/// Tells a peer why it is closed: one line, for which a new connection has room.
-fn refuse(peer: &OwnedFd, failure: Failure) {
-    log::warn!("refused a control client: {}", failure.message);
-    let line = codec::reply_line(&Reply::error(None, failure));
-    if let Err(error) = send(peer.as_raw_fd(), &line, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
-        log::debug!("the control client was not told: {}", error.desc());
     }
 }
 

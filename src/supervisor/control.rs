@@ -2,15 +2,16 @@
 
 use conward_protocol::body::Body;
 use conward_protocol::codec::{self, Asked};
+use conward_protocol::limits::CLIENTS_MAX;
 use conward_protocol::{
-    Cause, Exit, Failure, Greeting, Line, Op, PROTOCOL, Reply, Request, State, Tag, What,
+    Cause, ErrorCode, Exit, Failure, Greeting, Line, Op, PROTOCOL, Reply, Request, State, Tag, What,
 };
 
 use super::Supervisor;
 use super::source::Source;
 use crate::error::reason;
 use crate::reactor::{Ready, Watch};
-use crate::serve::control::{ControlId, Heard};
+use crate::serve::control::{Accepted, ControlId, Heard};
 use crate::sys::process;
 
 /// The operations that this version knows; a manager finds them in the greeting.
@@ -40,7 +41,15 @@ impl Supervisor {
             let Some(control) = &mut self.endpoints.control else { return };
             match control.accept() {
                 Ok(None) => return,
-                Ok(Some(id)) => {
+                Ok(Some(Accepted::Stranger(peer, uid))) => {
+                    log::warn!("refused a control client of user {uid}");
+                    peer.tell(refusal(ErrorCode::Denied, "only root and the supervisor's own user may ask"));
+                }
+                Ok(Some(Accepted::Surplus(peer))) => {
+                    log::warn!("refused a control client: there are {CLIENTS_MAX} already");
+                    peer.tell(refusal(ErrorCode::Busy, "too many clients are connected"));
+                }
+                Ok(Some(Accepted::Client(id))) => {
                     let watched = control
                         .fd(id)
                         .map(|fd| self.reactor.watch(fd, Source::Control(id).id(), Watch::Both));
@@ -146,16 +155,16 @@ impl Supervisor {
             Err(Failure::illegal(&request, self.life.state))
         };
         match answer {
-            Ok(Some(body)) => self.tell(id, codec::reply_line(&Reply::ok(tag, body))),
-            Ok(None) => {}
-            Err(failure) => self.tell(id, codec::reply_line(&Reply::error(tag, failure))),
+            Ok(Some(body)) => self.reply(id, tag, Ok(body)),
+            Ok(None) => return,
+            Err(failure) => return self.reply(id, tag, Err(failure)),
         }
         if let Request::Subscribe(subscribe) = request {
             self.subscribe(id, subscribe.since);
         }
     }
 
-    /// Answers a request that had to wait.
+    /// Answers a request, now or after a wait.
     pub(super) fn reply(&mut self, id: ControlId, tag: Option<Tag>, outcome: Result<Body, Failure>) {
         let reply = match outcome {
             Ok(body) => Reply::ok(tag, body),
@@ -209,4 +218,8 @@ impl Supervisor {
         let client = self.operations.iter().find_map(|operation| operation.task.asks_for(Op::Start))?;
         Some(Cause::Client { client: client as u64, op: Some(Op::Start) })
     }
+}
+
+fn refusal(code: ErrorCode, message: &str) -> Vec<u8> {
+    codec::reply_line(&Reply::error(None, Failure::new(code, message)))
 }

@@ -33,8 +33,9 @@ impl Supervisor {
         self.draining = false;
         let read_to_the_end = self.pump.streams_are_read();
         self.pump.end_drain();
-        let lost = self.tell_losses();
-        self.log_complete = read_to_the_end && !lost;
+        // To be told in any case.
+        let lossy = self.tell_losses();
+        self.log_complete = read_to_the_end && !lossy;
         self.inherited.close();
         self.close_clients();
 

@@ -115,21 +115,13 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
 /// Those of accept(2).
 pub fn accept_own(listener: BorrowedFd<'_>, what: &str) -> io::Result<Option<OwnedFd>> {
     while let Some(client) = accept(listener)? {
-        match stranger(&client) {
-            None => return Ok(Some(client)),
-            Some(user) => log::warn!("refused {what} of {user}"),
+        match peer_uid(&client) {
+            Ok(uid) if uid == 0 || uid == geteuid().as_raw() => return Ok(Some(client)),
+            Ok(uid) => log::warn!("refused {what} of user {uid}"),
+            Err(error) => log::warn!("refused {what} of an unknown user: {}", reason(&error)),
         }
     }
     Ok(None)
-}
-
-/// The peer's user, if that is neither root nor this process's own.
-pub fn stranger(client: &impl AsFd) -> Option<String> {
-    match peer_uid(client) {
-        Ok(uid) if uid == 0 || uid == geteuid().as_raw() => None,
-        Ok(uid) => Some(format!("user {uid}")),
-        Err(error) => Some(format!("an unknown user ({})", reason(&error))),
-    }
 }
 
 /// The user id that the peer had when it connected (SO_PEERCRED, unix(7)).

@@ -164,8 +164,6 @@ fn while_the_exit_command_runs_all_is_closed_and_the_log_is_final() {
         let mut gate = place.gate("gate");
         place.script(&Script::of([Step::AwaitStart, Step::out("last words\n")]));
         let launch = Launch::create(&place).arg("-i").arg("--sdnotify-socket").arg(place.path("nobody"));
-        // Managers may ask to the very end, so the control socket is not among what is closed.
-        let launch = launch.args(["--control-dir", ""]);
         let launch = if terminal { launch.arg("-t") } else { launch.host(&host).args(["-l", "journald"]) };
         let mut running = launch.gated_exit_command("hook.json", &gate).start().created();
         let pid = running.monitor().pid();
