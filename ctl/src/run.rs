@@ -29,7 +29,7 @@ pub fn run(place: &Place, run: &Run) -> Result<u8, Error> {
     let wishes = Wishes { stdin: run.create.interactive, stdin_once: !run.detach };
     let mut client = create::made(place, &run.create, &bundle, &wishes)?;
     if run.detach {
-        begin(run, &mut client)?;
+        begin(run, &mut client).map_err(|error| Error::asked(id, &error))?;
         output::line(id)?;
         return Ok(0);
     }
@@ -43,7 +43,11 @@ pub fn run(place: &Place, run: &Run) -> Result<u8, Error> {
     if !run.tty {
         session.proxy_signals();
     }
-    begin(run, session.client())?;
+    // A refusal is final. Of anything else, such as a supervisor that is done before it has answered,
+    // the session learns what it came to.
+    if let Err(error @ client::Error::Refused(_)) = begin(run, session.client()) {
+        return Err(Error::asked(id, &error));
+    }
     finish(id, session, run.create.rm)
 }
 
@@ -61,14 +65,14 @@ fn check_terminal(run: &Run, bundle: &Bundle) -> Result<(), Error> {
 }
 
 /// Starts it. One that is to be removed at its end is not left behind if that fails.
-fn begin(run: &Run, client: &mut Client) -> Result<(), Error> {
+fn begin(run: &Run, client: &mut Client) -> Result<(), client::Error> {
     let Err(error) = client.call(Request::Start) else { return Ok(()) };
-    if run.create.rm {
+    if run.create.rm && matches!(error, client::Error::Refused(_)) {
         let kill = Kill { signal: Signal::KILL, all: false, exec: None };
         // It may have ended by itself.
         let _ = client.call(Request::Kill(kill));
     }
-    Err(Error::asked(&run.create.id, &error))
+    Err(error)
 }
 
 /// `attach`.

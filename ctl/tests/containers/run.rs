@@ -28,7 +28,7 @@ fn much_input_and_much_output_come_whole() {
 fn without_input_there_is_none() {
     let ctl = Ctl::new("cat; echo over");
     let done = ctl.run_with_input(&[], b"ignored\n");
-    assert_eq!((done.status, done.out.as_str()), (0, "over\n"));
+    assert_eq!((done.status, done.out.as_str()), (0, "over\n"), "{}", done.err);
     assert!(known(&ctl), "without --rm the runtime keeps it");
 }
 
