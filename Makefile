@@ -16,10 +16,12 @@ STATIC := -C target-feature=+crt-static -C relocation-model=pie
 all: build
 
 # One file, no library and no interpreter: the supervisor starts in any container host's image, and
-# its pages are shared by all that run.
+# its pages are shared by all that run. Built apart from its client, whose dependencies would switch on features
+# of those that they share.
 build:
 	CONWARD_COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) \
-	RUSTFLAGS='$(STATIC)' cargo build --release --target $(HOST) --package conward --package conwardctl --bins
+	RUSTFLAGS='$(STATIC)' cargo build --release --target $(HOST) --package conward --bin conward
+	RUSTFLAGS='$(STATIC)' cargo build --release --target $(HOST) --package conwardctl --bin conwardctl
 	@test -x $(BIN) && test -x $(CTL)
 
 test: build
