@@ -5,7 +5,7 @@ use conward_testkit::{
     Container, Launch, PATIENCE, Pattern, Process, Script, Step, Sum, To, Watch, fake_runtime, joined,
 };
 use nix::sys::signal::Signal;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -127,7 +127,10 @@ fn the_end_of_a_container_that_is_nobodys_child_is_seen_at_once() {
     let mut best = Duration::MAX;
     for _ in 0..3 {
         let place = place();
-        let mut stranger = Command::new("sleep").arg("1000").spawn().expect("sleep");
+        // It ends with its stdin, so also with a test that panics.
+        let mut stranger = Command::new("cat");
+        let stranger = stranger.stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut stranger = stranger.spawn().expect("cat");
         let pid = stranger.id().cast_signed();
         place.script(&Script { container: Container::Other(pid), ..Script::of([]) });
         let mut watch = Watch::new(&place, &["exits"]);
