@@ -103,6 +103,11 @@ pub fn log_options(subject: &mut Subject) {
             complete(place).args(words.iter().map(|word| word.replace("LOG", &log)))
         });
     }
+    outcome(subject, "a log that is a device", |place| complete(place).args(["-l", "k8s-file:/dev/null"]));
+    outcome(subject, "a log that is a link", |place| {
+        std::os::unix::fs::symlink(place.path("elsewhere"), place.path("link")).expect("link");
+        complete(place).arg("-l").arg(place.path("link"))
+    });
 }
 
 pub fn accepted_words(subject: &mut Subject) {

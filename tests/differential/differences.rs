@@ -51,6 +51,8 @@ const IN_THE_WAY: &str = "only a stale socket or fifo is replaced; what else has
 const INDEPENDENT: &str = "a record that cannot be written suppresses none of the steps after it";
 const BOUNDARIES: &str = "a line is cut where it is too long, not where a read happened to end";
 const COLONS: &str = "only the first colon ends the driver's name, so a path may have colons";
+const REGULAR: &str =
+    "a log is a regular file at its own path: a link may lead anywhere, and a fifo or device may block";
 const ALIVE: &str = "a stray signal does not end the supervision of a container that goes on";
 const STATUS: &str = "the kernel tells how a process ended that was not ours, through its pidfd (Linux 6.15)";
 const FILTER: &str =
@@ -241,6 +243,8 @@ pub const DIFFERENCES: &[Difference] = &[
         "200 x F [99]",
         BOUNDARIES,
     ),
+    row("log_options", "a log that is a device", "0 ", "1 E * it is a device\n", REGULAR),
+    row("log_options", "a log that is a link", "0 ", "1 E * it is a symbolic link\n", REGULAR),
     row("colon_in_path", "a:b", "-", "f640", COLONS),
     row("colon_in_path", "a", "f600", "-", COLONS),
     row("unread_input", "heard", "* Reset", "bye |  | Eof", RESET),
