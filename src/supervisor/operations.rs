@@ -105,8 +105,15 @@ impl Operation {
         self.errors.read();
     }
 
+    /// Ends it: closes its pipes, so that whoever hears the answer finds none of them. Returns the task,
+    /// whether it was killed, and what [`Operation::outcome`] says.
+    pub fn end(mut self, exit: Exit) -> (Task, bool, Result<Vec<u8>, String>) {
+        let outcome = self.outcome(exit);
+        (self.task, self.killed, outcome)
+    }
+
     /// What the runtime has answered; why there is no answer, if there is none.
-    pub fn outcome(&mut self, exit: Exit) -> Result<Vec<u8>, String> {
+    fn outcome(&mut self, exit: Exit) -> Result<Vec<u8>, String> {
         self.read();
         if self.killed {
             return Err(format!("killed after {} s: {}", self.task.deadline().as_secs(), self.reason(exit)));

@@ -113,12 +113,12 @@ impl Supervisor {
         let Some(at) = self.operations.iter().position(|operation| operation.pid == pid) else {
             return false;
         };
-        let mut operation = self.operations.remove(at);
+        let operation = self.operations.remove(at);
         for output in operation.outputs() {
             self.reactor.forget(output);
         }
-        let outcome = operation.outcome(exit);
-        match operation.task {
+        let (task, killed, outcome) = operation.end(exit);
+        match task {
             Task::Request { client, tag, op, signal } => {
                 let outcome = match (op, outcome) {
                     (Op::Stats, outcome) => Ok(self.stats_with(outcome)),
@@ -129,7 +129,7 @@ impl Supervisor {
                         }
                         self.achieved(op, client, &answer)
                     }
-                    (_, Err(text)) => Err(self.runtime_failed(op, operation.killed, &text)),
+                    (_, Err(text)) => Err(self.runtime_failed(op, killed, &text)),
                 };
                 self.reply(client, tag, outcome);
             }
