@@ -3,13 +3,13 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use nix::sys::socket::SockType;
 
 use crate::error::Error;
-use crate::sys::file::remove;
+use crate::sys::file::{Mark, remove};
 use crate::sys::socket;
 
 /// Clients that may wait to be accepted.
@@ -23,22 +23,6 @@ pub struct Attach {
     path: PathBuf,
     /// The link, and what tells it from one that another supervisor has put in its place.
     link: Option<(PathBuf, Mark)>,
-}
-
-/// A link's inode number, which is often used again at once, and when it was made. Nobody changes a
-/// link but by making another.
-#[derive(Debug, PartialEq, Eq)]
-struct Mark {
-    inode: u64,
-    seconds: i64,
-    nanoseconds: i64,
-}
-
-impl Mark {
-    fn of(link: &Path) -> io::Result<Mark> {
-        let found = fs::symlink_metadata(link)?;
-        Ok(Mark { inode: found.ino(), seconds: found.mtime(), nanoseconds: found.mtime_nsec() })
-    }
 }
 
 impl Attach {
@@ -93,7 +77,7 @@ impl Attach {
     /// Removes the link, unless it belongs to a supervisor that the exit command has started.
     pub fn unlink_link(&self) {
         if let Some((link, mark)) = &self.link
-            && Mark::of(link).is_ok_and(|found| found == *mark)
+            && mark.stands_at(link)
         {
             remove(link);
         }

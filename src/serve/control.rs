@@ -1,21 +1,20 @@
-//! The control socket: lines from managers in, lines and descriptors out. What the lines mean is
-//! not known here.
+//! The control socket: lines from managers in, lines out. What they mean is not known here.
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use conward_protocol::limits::{CLIENTS_MAX, LINE_MAX, QUEUE_MAX};
 use conward_protocol::{Line, Lines, SOCKET_FILE};
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessage, MsgFlags, SockType, sendmsg};
+use nix::sys::socket::{MsgFlags, SockType, send};
 use nix::unistd::geteuid;
 
 use crate::error::{Error, reason};
-use crate::sys::file::remove;
+use crate::sys::file::{Mark, remove};
 use crate::sys::io::read_into;
 use crate::sys::socket;
 
@@ -33,7 +32,7 @@ pub struct Control {
     listener: OwnedFd,
     dir: PathBuf,
     /// Tells our socket from one that another supervisor has put in its place.
-    inode: u64,
+    mark: Mark,
     clients: Vec<Client>,
     next: ControlId,
     /// How many were dropped since they did not read.
@@ -54,7 +53,6 @@ struct Client {
 struct Outgoing {
     bytes: Vec<u8>,
     sent: usize,
-    fds: Vec<OwnedFd>,
 }
 
 /// Who has come.
@@ -76,7 +74,7 @@ impl Refused {
     /// Sends one line, if there is room, and closes.
     pub fn tell(self, line: Vec<u8>) {
         // Whoever does not hear it sees the end of the connection.
-        let _ = Outgoing { bytes: line, sent: 0, fds: Vec::new() }.send(&self.0);
+        let _ = Outgoing { bytes: line, sent: 0 }.send(&self.0);
     }
 }
 
@@ -110,8 +108,8 @@ impl Control {
             let path = dir.join(SOCKET_FILE);
             let listener = socket::rebind(&path, SockType::Stream, 0o600)?;
             socket::listen(&listener, BACKLOG)?;
-            let inode = fs::symlink_metadata(&path)?.ino();
-            Ok(Control { listener, dir: dir.to_owned(), inode, clients: Vec::new(), next: 0, dropped: 0 })
+            let mark = Mark::of(&path)?;
+            Ok(Control { listener, dir: dir.to_owned(), mark, clients: Vec::new(), next: 0, dropped: 0 })
         };
         make().map_err(|error| Error::io(doing, error))
     }
@@ -134,7 +132,7 @@ impl Control {
     pub fn accept(&mut self) -> io::Result<Option<Accepted>> {
         let Some(fd) = socket::accept(self.listener.as_fd())? else { return Ok(None) };
         let uid = socket::peer_uid(&fd)?;
-        if uid != 0 && uid != geteuid().as_raw() {
+        if !socket::is_own(uid) {
             return Ok(Some(Accepted::Stranger(Refused(fd), uid)));
         }
         if self.clients.len() >= CLIENTS_MAX {
@@ -166,11 +164,11 @@ impl Control {
         }
     }
 
-    /// Sends a line, newline included, or queues it; the descriptors go with its first byte.
-    pub fn send(&mut self, id: ControlId, line: Vec<u8>, fds: Vec<OwnedFd>) {
+    /// Sends a line, newline included, or queues it.
+    pub fn send(&mut self, id: ControlId, line: Vec<u8>) {
         let Some(client) = self.clients.iter_mut().find(|c| c.id == id && !c.ended) else { return };
         client.queued += line.len();
-        client.out.push_back(Outgoing { bytes: line, sent: 0, fds });
+        client.out.push_back(Outgoing { bytes: line, sent: 0 });
         client.flush();
         if client.queued > QUEUE_MAX {
             log::warn!("control client {id} does not read: dropped with {} bytes unsent", client.queued);
@@ -202,7 +200,7 @@ impl Control {
     /// Removes the socket and its directory, unless another supervisor has put its own there.
     pub fn remove_dir(&self) {
         let path = self.dir.join(SOCKET_FILE);
-        if fs::symlink_metadata(&path).is_ok_and(|found| found.ino() == self.inode) {
+        if self.mark.stands_at(&path) {
             remove(&path);
             if let Err(error) = fs::remove_dir(&self.dir) {
                 log::warn!("cannot remove {}: {}", self.dir.display(), reason(&error));
@@ -240,15 +238,32 @@ impl Client {
 
 impl Outgoing {
     fn send(&mut self, to: &OwnedFd) -> nix::Result<usize> {
-        let fds: Vec<RawFd> = self.fds.iter().map(AsRawFd::as_raw_fd).collect();
-        let rights = [ControlMessage::ScmRights(&fds)];
-        let control: &[ControlMessage<'_>] = if fds.is_empty() { &[] } else { &rights };
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        let parts = [IoSlice::new(&self.bytes[self.sent..])];
-        let sent = sendmsg::<()>(to.as_raw_fd(), &parts, control, flags, None)?;
+        let sent = send(to.as_raw_fd(), &self.bytes[self.sent..], flags)?;
         self.sent += sent;
-        // They have arrived with the first byte; ours are copies.
-        self.fds.clear();
         Ok(sent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_of_somebody_else_stays_even_with_the_same_inode_number() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = base.path().join("id");
+        let first = Control::open(&dir).unwrap();
+        // Time goes in steps of some milliseconds here.
+        let second = loop {
+            let second = Control::open(&dir).unwrap();
+            if second.mark != first.mark {
+                break second;
+            }
+        };
+        first.remove_dir();
+        assert!(dir.join(SOCKET_FILE).exists());
+        second.remove_dir();
+        assert!(!dir.exists());
     }
 }

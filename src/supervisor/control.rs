@@ -34,6 +34,7 @@ const KNOWN: [Op; 15] = [
 ];
 /// Reads from one client in one turn.
 const READ_BUDGET: usize = 4;
+
 impl Supervisor {
     /// Accepts clients, and greets them.
     pub(super) fn on_control(&mut self) {
@@ -141,7 +142,7 @@ impl Supervisor {
 
     fn tell(&mut self, id: ControlId, line: Vec<u8>) {
         if let Some(control) = &mut self.endpoints.control {
-            control.send(id, line, Vec::new());
+            control.send(id, line);
         }
     }
 

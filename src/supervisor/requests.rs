@@ -1,6 +1,7 @@
 //! What is done for each request on the control socket.
 
 use conward_protocol::body::{self, Body, Done};
+use conward_protocol::limits::IN_FLIGHT_MAX;
 use conward_protocol::request::Stage;
 use conward_protocol::{Cause, ErrorCode, Failure, Op, Request, Signal, State, Step, Tag, What};
 
@@ -11,9 +12,6 @@ use crate::plan::Stdio;
 use crate::serve::control::ControlId;
 use crate::serve::fifos::Size;
 use crate::sys::process;
-
-/// Requests of one client that may wait for their answer. The next is `busy`.
-const IN_FLIGHT_MAX: usize = conward_protocol::limits::IN_FLIGHT_MAX;
 
 /// A client that waits for a stage of the end.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::ops::Deref;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use memfd::{FileSeal, MemfdOptions};
@@ -105,6 +105,32 @@ fn directory(path: &Path) -> &Path {
 
 fn at_step(step: &str, path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{step} {}: {}", path.display(), reason(error)))
+}
+
+/// What tells an entry that nobody changes (a socket, a link) from one made later under its name: its
+/// inode number, which is often used again at once, and when it was made.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Mark {
+    inode: u64,
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+impl Mark {
+    /// The mark of what stands at `path` now; a link is not followed.
+    ///
+    /// # Errors
+    ///
+    /// Those of lstat(2).
+    pub fn of(path: &Path) -> io::Result<Mark> {
+        let found = fs::symlink_metadata(path)?;
+        Ok(Mark { inode: found.ino(), seconds: found.mtime(), nanoseconds: found.mtime_nsec() })
+    }
+
+    /// Whether what it was taken of still stands at `path`.
+    pub fn stands_at(&self, path: &Path) -> bool {
+        Mark::of(path).is_ok_and(|found| found == *self)
+    }
 }
 
 /// Removes a path, which somebody else may have removed already; a failure is a diagnostic.

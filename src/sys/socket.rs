@@ -116,7 +116,7 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
 pub fn accept_own(listener: BorrowedFd<'_>, what: &str) -> io::Result<Option<OwnedFd>> {
     while let Some(client) = accept(listener)? {
         match peer_uid(&client) {
-            Ok(uid) if uid == 0 || uid == geteuid().as_raw() => return Ok(Some(client)),
+            Ok(uid) if is_own(uid) => return Ok(Some(client)),
             Ok(uid) => log::warn!("refused {what} of user {uid}"),
             Err(error) => log::warn!("refused {what} of an unknown user: {}", reason(&error)),
         }
@@ -124,10 +124,14 @@ pub fn accept_own(listener: BorrowedFd<'_>, what: &str) -> io::Result<Option<Own
     Ok(None)
 }
 
+/// Whether this is root or the user of this process.
+pub fn is_own(uid: u32) -> bool {
+    uid == 0 || uid == geteuid().as_raw()
+}
+
 /// The user id that the peer had when it connected (SO_PEERCRED, unix(7)).
 ///
 /// # Errors
-///
 /// Those of getsockopt(2).
 pub fn peer_uid(socket: &impl AsFd) -> io::Result<u32> {
     Ok(socket::getsockopt(&socket.as_fd(), socket::sockopt::PeerCredentials)?.uid())
