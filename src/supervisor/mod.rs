@@ -3,6 +3,7 @@
 //! [`run`] is the launch from top to bottom. After it, `turns` says what each ready descriptor
 //! leads to, and `perform` what each effect of the lifecycle is done with.
 
+mod checkpoint;
 mod control;
 mod debug;
 mod ground;
@@ -24,6 +25,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
+
+use conward_protocol::Cause;
 
 use crate::core::{Core, Effect, Event};
 use crate::data::{Input, Pump};
@@ -83,6 +86,8 @@ pub struct Supervisor {
     next_operation: OperationId,
     /// Memory of the launch is still to be given back.
     untidy: bool,
+    /// Who has asked for something, other than `stop`, that ends the container by SIGKILL.
+    ended_by: Option<Cause>,
     /// The one `stop` at work.
     stopping: Option<Stopping>,
     /// What the supervisor said last.
@@ -223,6 +228,7 @@ impl Supervisor {
             operations: Vec::new(),
             next_operation: 0,
             untidy: false,
+            ended_by: None,
             stopping: None,
             diagnostics: Kept::new(lent.said),
             draining: false,

@@ -14,7 +14,7 @@ use crate::data::Turn;
 use crate::error::reason;
 use crate::launch;
 use crate::pid::Pid;
-use crate::plan::{Stdio, Stream};
+use crate::plan::{Stdio, Stream, Verb};
 use crate::reactor::{Ready, Watch};
 use crate::serve::attach::Attach;
 use crate::serve::console::Console;
@@ -35,6 +35,11 @@ impl Supervisor {
                 self.pump.release_stderr();
                 self.life.created(pid);
                 self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
+                if matches!(self.plan.verb, Verb::Restore { .. }) {
+                    // Its program goes on where it was.
+                    self.life.started();
+                    self.announce(What::Started, Cause::Runtime);
+                }
                 self.caller.launched(pid);
                 self.untidy = true;
             }
@@ -51,7 +56,8 @@ impl Supervisor {
             Effect::Record(exit) => {
                 self.record(exit);
                 self.note_record();
-                return Some(Event::Recorded);
+                // Else `end_after_checkpoint` says it.
+                return (!self.checkpoint_at_work()).then_some(Event::Recorded);
             }
             Effect::LetGo => self.let_go(),
             Effect::RunExitCommand => return Some(Event::CommandSpawned(self.spawn_exit_command())),
@@ -246,7 +252,8 @@ impl Supervisor {
         let cause = match exit {
             Exit::TimedOut => Cause::Timeout,
             Exit::Code(_) | Exit::Signal(_) | Exit::Unknown => {
-                self.stopping.as_ref().map_or(Cause::Container, Stopping::cause)
+                let killed = self.ended_by.clone().filter(|_| exit == Exit::Signal(9));
+                self.stopping.as_ref().map(Stopping::cause).or(killed).unwrap_or(Cause::Container)
             }
         };
         self.announce(What::Exited { exit, core_dumped }, cause);
