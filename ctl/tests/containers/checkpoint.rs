@@ -49,6 +49,6 @@ fn refused(ctl: &Ctl, image: &str, dumped: Done, reason: &str) {
     // What is left of the image makes no container either.
     ctl.container.runc(&["delete", ctl.id()]);
     let message = ctl.make("restore", &[image]).failed(125);
-let reason = first_error(&ctl.container.bundle.path("restore.log"));
+    let reason = first_error(&ctl.container.bundle.path("restore.log"));
     assert!(message.contains(&reason), "{reason} is not in {message}");
 }
