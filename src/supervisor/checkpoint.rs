@@ -12,6 +12,7 @@ use conward_protocol::{Cause, Failure, Op, State, Step, Tag, What};
 use super::Supervisor;
 use super::operations::Task;
 use super::requests::Answer;
+use super::source::CONTAINER;
 use crate::core::Event;
 use crate::error::reason;
 use crate::serve::control::ControlId;
@@ -68,7 +69,7 @@ impl Supervisor {
     /// Goes on with the end of the container, if it has waited for a checkpoint.
     pub(super) fn end_after_checkpoint(&mut self) {
         if self.life.step == Some(Step::Recorded) && !self.checkpoint_at_work() {
-            self.happen(Event::Recorded);
+            self.happen(CONTAINER, Event::Recorded);
         }
     }
 }
