@@ -210,6 +210,21 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// strace(1) writes the system calls of the spawned process to a file, and makes some fail: `faults` are
+    /// its `inject=` expressions. With `forks`, those of the processes that it forks too, up to their execve(2).
+    /// As with [`Launch::traced`], the tracer holds what the supervisor inherited.
+    pub fn injected(mut self, faults: &[String], forks: bool, file: PathBuf) -> Launch<'a> {
+        self.tracer = ["strace", "-D", "-q", "-s", "256"].map(OsString::from).into();
+        if forks {
+            self.tracer.extend(["-f", "-b", "execve"].map(OsString::from));
+        }
+        for fault in faults {
+            self.tracer.extend(["-e".into(), format!("inject={fault}").into()]);
+        }
+        self.tracer.extend(["-o".into(), file.into()]);
+        self
+    }
+
     /// Other pipes.
     pub fn pipes(mut self, pipes: Pipes) -> Launch<'a> {
         self.pipes = pipes;

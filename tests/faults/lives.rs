@@ -1,0 +1,122 @@
+//! The ways to live that are tried with faults.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use conward_testkit::{Client, Launch, Place, Script, Step};
+
+use crate::life::{Gates, Life, STATUS};
+
+/// How long a client waits for an answer.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// A container that writes a line to stdout.
+const LINE: &str = "a line\n";
+
+/// All of them.
+pub const LIVES: &[Life] = &[
+    Life { name: "plain", forks: false, gated: true, launch: plain, output: LINE, visit: |_| Ok(()) },
+    Life { name: "detached", forks: true, gated: true, launch: detached, output: LINE, visit: |_| Ok(()) },
+    Life { name: "visited", forks: false, gated: true, launch: visited, output: "a line\ntyped\n", visit },
+    Life {
+        name: "terminal",
+        forks: false,
+        gated: true,
+        launch: terminal,
+        output: "a line\r\n",
+        visit: |_| Ok(()),
+    },
+    Life { name: "exec", forks: false, gated: false, launch: exec, output: LINE, visit: |_| Ok(()) },
+];
+
+fn script(place: &Place, gates: &Gates, middle: &[Step]) -> Script {
+    let mut steps = vec![
+        Step::Touch(place.path("created")),
+        Step::Await(gates.begin.path().to_owned()),
+        Step::out(LINE),
+        Step::Touch(place.path("ran")),
+    ];
+    steps.extend_from_slice(middle);
+    steps.push(Step::Await(gates.end.path().to_owned()));
+    steps.push(Step::Exit(STATUS as u8));
+    Script::of(steps)
+}
+
+fn create<'a>(place: &'a Place, gates: &Gates, middle: &[Step]) -> Launch<'a> {
+    place.script(&script(place, gates, middle));
+    Launch::create(place).arg("--control-dir").arg(place.path("control"))
+}
+
+fn plain<'a>(place: &'a Place, gates: &Gates) -> Launch<'a> {
+    create(place, gates, &[]).sync()
+}
+
+fn detached<'a>(place: &'a Place, gates: &Gates) -> Launch<'a> {
+    create(place, gates, &[])
+}
+
+fn terminal<'a>(place: &'a Place, gates: &Gates) -> Launch<'a> {
+    create(place, gates, &[]).arg("-t").env("TMPDIR", place.path("")).sync()
+}
+
+fn visited<'a>(place: &'a Place, gates: &Gates) -> Launch<'a> {
+    create(place, gates, &[Step::EchoLine]).arg("-i").sync()
+}
+
+fn exec<'a>(place: &'a Place, gates: &Gates) -> Launch<'a> {
+    Launch::crio_exec(place, &script(place, gates, &[]))
+        .arg("--exit-dir")
+        .arg(place.path("exits"))
+        .arg("--persist-dir")
+        .arg(place.path("persist"))
+}
+
+/// Input through the attach socket, a new log and a size through the fifo, a question and a wait
+/// through the control socket. The error says what went unanswered.
+fn visit(place: &Place) -> Result<(), String> {
+    place.try_ctl(b"2 0 0\n1 24 80\n");
+    let attached = attach(place);
+    let asked = ask(place);
+    attached.and(asked)
+}
+
+fn attach(place: &Place) -> Result<(), String> {
+    let client =
+        Client::try_connect(&place.bundle().join("attach")).map_err(|error| format!("attach: {error}"))?;
+    if !client.try_send(b"typed\n") {
+        return Err("the attach client was hung up on".into());
+    }
+    loop {
+        match client.packet(ANSWER) {
+            Some(Ok(packet)) if packet.ends_with(b"typed\n") => return Ok(()),
+            Some(Ok(_)) => {}
+            Some(Err(_)) => return Err("the attach client was hung up on".into()),
+            None => return Err("SILENCE: the attach client waits for ever".into()),
+        }
+    }
+}
+
+fn ask(place: &Place) -> Result<(), String> {
+    let path = place.path("control").join(place.id()).join("control.sock");
+    // By way of a shorter path: that of a test is longer than an address may be.
+    let dir = std::fs::File::open(path.parent().expect("a directory"))
+        .map_err(|error| format!("control: {error}"))?;
+    let short = format!("/proc/self/fd/{}/control.sock", std::os::fd::AsRawFd::as_raw_fd(&dir));
+    let stream = UnixStream::connect(short).map_err(|error| format!("control: {error}"))?;
+    stream.set_read_timeout(Some(ANSWER)).expect("a time limit");
+    let mut lines = BufReader::new(&stream).lines();
+    let mut next = |what: &str| match lines.next() {
+        Some(Ok(line)) => Ok(line),
+        Some(Err(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
+            Err(format!("SILENCE: {what} waits for ever"))
+        }
+        Some(Err(_)) | None => Err(format!("{what} was hung up on")),
+    };
+    next("a greeting")?;
+    for request in ["state", "stats", "subscribe", "ps"] {
+        let _ = writeln!(&stream, "{{\"op\":\"{request}\",\"tag\":\"{request}\"}}");
+        while !next(request)?.contains(&format!("\"tag\":\"{request}\"")) {}
+    }
+    Ok(())
+}

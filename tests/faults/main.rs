@@ -1,0 +1,9 @@
+//! A supervisor whose system calls fail, one by one, and whose surroundings do.
+//!
+//! `CONWARD_FAULTS=all` tries every call; without it a sample of them is tried.
+
+mod calls;
+mod judge;
+mod life;
+mod lives;
+mod sweep;
