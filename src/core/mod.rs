@@ -2,8 +2,8 @@
 //! time come in, effects go out.
 //!
 //! Each phase answers each event; there is no catch-all over events, so that a new one does not
-//! compile until every phase has an answer. Where there is a container, only the answer to
-//! [`Event::Recorded`] leads to the exit command, so "recorded first" is structure, not care.
+//! compile until every phase has an answer. Where there is a container, only [`Answer::Recorded`] leads to hooks, to the exit
+//! command and to the runtime's delete, so "recorded first" is structure, not care.
 
 mod early;
 mod ending;
@@ -19,7 +19,8 @@ use conward_protocol::Exit;
 use crate::pid::Pid;
 use crate::plan::{Plan, Stdio, Verb};
 use early::Early;
-pub use event::{Effect, Event, Failure, Settled};
+use ending::{last_hooks, resting};
+pub use event::{Answer, Effect, Event, Failure, Settled};
 
 /// How long output may take to reach logs and clients after the container has ended, before its end
 /// is recorded. A journal or a client that is stuck costs this much and no more.
@@ -33,16 +34,51 @@ pub const KILL_LIMIT: Duration = Duration::from_secs(2);
 pub struct Core {
     shape: Shape,
     phase: Phase,
+    delete: Wish,
 }
 
-/// The few facts of the plan that decide what happens.
+/// Whether the runtime is to delete the container once it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// Nobody wants that.
+    None,
+    /// The plan says so.
+    Planned,
+    /// A manager has asked for it.
+    Asked,
+    /// There is no container.
+    Never,
+}
+
+/// The few facts that decide what happens.
 #[derive(Clone, Copy, Debug)]
-struct Shape {
-    exec: bool,
-    terminal: bool,
-    timeout: Option<Duration>,
+pub struct Shape {
+    /// The runtime is asked for `exec`, not for `create`.
+    pub exec: bool,
+    /// The runtime is to send a terminal.
+    pub terminal: bool,
+    /// How long the process may run, counted from its pid on.
+    pub timeout: Option<Duration>,
     /// The delay of the exit command, if there is one.
-    exit_command: Option<Duration>,
+    pub exit_command: Option<Duration>,
+    /// Stay with what is left of the container until somebody has it deleted, or nobody is there to.
+    pub keep: bool,
+    /// Have it deleted at its end.
+    pub delete: bool,
+}
+
+impl Shape {
+    /// That of the container, or the session, that a plan is for.
+    pub fn of(plan: &Plan) -> Shape {
+        Shape {
+            exec: matches!(plan.verb, Verb::Exec { .. }),
+            terminal: matches!(plan.stdio, Stdio::Terminal { .. }),
+            timeout: plan.timeout,
+            exit_command: plan.exit_command.as_ref().map(|command| command.delay),
+            keep: plan.lifecycle.keep_state,
+            delete: plan.lifecycle.delete_on_exit,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -66,24 +102,33 @@ enum Phase {
     Draining { exit: Exit, until: Instant },
     /// Its end is being recorded.
     Recording { exit: Exit },
+    /// The hooks of its end run.
+    Hooking { status: u8 },
     /// The exit command is due at this time.
     Delaying { until: Instant, status: u8 },
     /// The exit command is about to be started, or runs.
     Commanding { command: Option<Pid>, status: u8 },
+    /// The runtime deletes the container.
+    Deleting { status: u8 },
+    /// The runtime has deleted it; the last hooks run.
+    LastHooks { status: u8 },
+    /// Nothing is left to do but what a manager may ask for.
+    Resting { status: u8 },
     /// Nothing is left to do.
     Gone,
 }
 
 impl Core {
     /// A lifecycle in its first phase, which ends with [`Event::Go`].
-    pub fn new(plan: &Plan) -> Core {
-        let shape = Shape {
-            exec: matches!(plan.verb, Verb::Exec { .. }),
-            terminal: matches!(plan.stdio, Stdio::Terminal { .. }),
-            timeout: plan.timeout,
-            exit_command: plan.exit_command.as_ref().map(|command| command.delay),
-        };
-        Core { shape, phase: Phase::Gated }
+    pub fn new(shape: Shape) -> Core {
+        let delete = if shape.delete { Wish::Planned } else { Wish::None };
+        Core { shape, phase: Phase::Gated, delete }
+    }
+
+    /// Whether nothing is left to do but what a manager may ask for. Then somebody must look whether one
+    /// still can, and say [`Event::Abandoned`] if not.
+    pub fn rests(&self) -> bool {
+        matches!(self.phase, Phase::Resting { .. })
     }
 
     /// When [`Event::Tick`] is due, at the latest. `None`: there is nothing to wait for but events.
@@ -99,13 +144,20 @@ impl Core {
             | Phase::Settling { .. }
             | Phase::Adopting { .. }
             | Phase::Recording { .. }
+            | Phase::Hooking { .. }
             | Phase::Commanding { .. }
+            | Phase::Deleting { .. }
+            | Phase::LastHooks { .. }
+            | Phase::Resting { .. }
             | Phase::Gone => None,
         }
     }
 
     /// Takes in an event at the time `now`; what is to be done is appended to `out`, in order.
     pub fn handle(&mut self, now: Instant, event: Event, out: &mut Vec<Effect>) {
+        if event == Event::DeleteAsked && self.delete != Wish::Never {
+            self.delete = Wish::Asked;
+        }
         let phase = std::mem::replace(&mut self.phase, Phase::Gone);
         self.phase = match phase {
             Phase::Gated => self.gated(now, event, out),
@@ -119,8 +171,12 @@ impl Core {
             Phase::Killed { init, until } => self.killed(now, init, until, event, out),
             Phase::Draining { exit, until } => self.draining(now, exit, until, event, out),
             Phase::Recording { exit } => self.recording(now, exit, event, out),
+            Phase::Hooking { status } => self.hooking(now, status, event, out),
             Phase::Delaying { until, status } => self.delaying(now, until, status, event, out),
             Phase::Commanding { command, status } => self.commanding(command, status, event, out),
+            Phase::Deleting { status } => self.deleting(status, event, out),
+            Phase::LastHooks { status } => last_hooks(status, event, out),
+            Phase::Resting { status } => resting(status, event, out),
             Phase::Gone => Phase::Gone,
         }
     }

@@ -25,7 +25,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use crate::core::{Core, Effect, Event};
+use crate::core::{Core, Effect, Event, Shape};
 use crate::data::{Input, Pump};
 use crate::error::{Error, reason};
 use crate::launch::{self, Standing};
@@ -201,7 +201,7 @@ impl Supervisor {
             (Stdio::Pipes { .. } | Stdio::Passthrough, _) => Input::nowhere(),
         };
         Supervisor {
-            core: Core::new(&plan),
+            core: Core::new(Shape::of(&plan)),
             reactor: ground.reactor,
             signals: ground.signals,
             caller: lent.caller,

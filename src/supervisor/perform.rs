@@ -9,7 +9,7 @@ use conward_protocol::{Cause, Exit, State, Step, What};
 use super::stop::Stopping;
 use super::turns::output;
 use super::{Init, Source, Supervisor};
-use crate::core::{Effect, Event, Failure, Settled};
+use crate::core::{Answer, Effect, Event, Failure, Settled};
 use crate::data::Turn;
 use crate::error::reason;
 use crate::launch;
@@ -28,8 +28,8 @@ impl Supervisor {
     /// Does it, and says what came of it where the lifecycle asked.
     pub(super) fn perform(&mut self, effect: Effect) -> Option<Event> {
         match effect {
-            Effect::Spawn => return Some(Event::Spawned(self.spawn_runtime())),
-            Effect::Settle => return Some(Event::Settled(self.settle())),
+            Effect::Spawn => return Some(Event::Answered(Answer::Spawned(self.spawn_runtime()))),
+            Effect::Settle => return Some(Event::Answered(Answer::Settled(self.settle()))),
             Effect::Adopt(pid) => return Some(self.adopt(pid)),
             Effect::Launched(pid) => {
                 self.pump.release_stderr();
@@ -51,10 +51,14 @@ impl Supervisor {
             Effect::Record(exit) => {
                 self.record(exit);
                 self.note_record();
-                return Some(Event::Recorded);
+                return Some(Event::Answered(Answer::Recorded));
             }
             Effect::LetGo => self.let_go(),
-            Effect::RunExitCommand => return Some(Event::CommandSpawned(self.spawn_exit_command())),
+            Effect::RunHooks(_) => return Some(Event::Answered(Answer::HooksEnded)),
+            Effect::Delete => return Some(Event::Answered(Answer::Deleted(false))),
+            Effect::RunExitCommand => {
+                return Some(Event::Answered(Answer::CommandSpawned(self.spawn_exit_command())));
+            }
             Effect::Finish(status) => self.finish(status),
         }
         None
@@ -117,13 +121,13 @@ impl Supervisor {
             Ok(handle) => Some(handle),
             Err(_) if child => None,
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Event::Departed(Exit::Unknown),
-            Err(error) => return Event::Adopted(Err(reason(&error))),
+            Err(error) => return Event::Answered(Answer::Adopted(Err(reason(&error)))),
         };
         if !child
             && let Some(handle) = &handle
             && let Err(error) = self.reactor.watch(handle, Source::Init.id(), Watch::Reads)
         {
-            return Event::Adopted(Err(reason(&error)));
+            return Event::Answered(Answer::Adopted(Err(reason(&error))));
         }
         self.init = Some(Init { pid, child, handle, ask_again: None, asked: 0 });
         // Before the caller learns the pid: whatever happens later is news. But the dead have left
@@ -134,7 +138,7 @@ impl Supervisor {
         {
             log::warn!("cannot wait for out-of-memory events: {}", reason(&error));
         }
-        Event::Adopted(Ok(()))
+        Event::Answered(Answer::Adopted(Ok(())))
     }
 
     fn fail(&mut self, failure: &Failure) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use conward_protocol::Exit;
 
 use super::{Source, Supervisor};
-use crate::core::Event;
+use crate::core::{Answer, Event};
 use crate::data::{ClientId, Step, Turn};
 use crate::error::reason;
 use crate::plan::{Stdio, Stream};
@@ -79,7 +79,7 @@ impl Supervisor {
         self.drop_ended_control_clients();
         if self.draining && self.pump.drained() {
             self.draining = false;
-            self.happen(Event::Drained);
+            self.happen(Event::Answered(Answer::Drained));
         }
         if self.core.deadline().is_some_and(|deadline| now >= deadline) {
             self.happen(Event::Tick);

@@ -78,6 +78,7 @@ fn least_plan() -> Plan {
         records: Records::default(),
         report: ReportPlan { form: ReportForm::Pid, sync_pipe: None, start_pipe: None, attach_pipe: None },
         exit_command: None,
+        lifecycle: Lifecycle::default(),
         timeout: None,
         detach: Detach::Yes { pid_file: None },
         diagnostics: Diagnostics { level: LevelFilter::Warn, syslog: false, ident: "0123456789abc".into() },
