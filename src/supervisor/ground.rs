@@ -105,7 +105,7 @@ impl Endpoints {
         }
         self.console = None;
         if let Some(control) = &self.control {
-            control.remove_dir();
+            control.leave();
         }
     }
 }

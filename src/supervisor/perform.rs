@@ -272,7 +272,7 @@ impl Supervisor {
         self.answer_waiters();
         self.give_up_operations();
         if let Some(control) = self.endpoints.control.take() {
-            control.remove_dir();
+            control.remove();
         }
         if let Some(attach) = &self.endpoints.attach {
             attach.unlink_link();

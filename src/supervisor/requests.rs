@@ -1,7 +1,7 @@
 //! What is done for each request on the control socket.
 
 use conward_protocol::body::{self, Body, Done};
-use conward_protocol::limits::IN_FLIGHT_MAX;
+use conward_protocol::limits::{IN_FLIGHT_MAX, LINE_MAX, TAG_MAX};
 use conward_protocol::request::Stage;
 use conward_protocol::{Cause, ErrorCode, Failure, Op, Request, Signal, State, Step, Tag, What};
 
@@ -12,6 +12,10 @@ use crate::plan::Stdio;
 use crate::serve::control::ControlId;
 use crate::serve::fifos::Size;
 use crate::sys::process;
+
+/// Bytes of what can grow in a reply, at most, so that the reply fits in a line: the rest is for the tag and
+/// the names of its other fields.
+pub(super) const BODY_MAX: usize = LINE_MAX - TAG_MAX - 128;
 
 /// A client that waits for a stage of the end.
 #[derive(Debug)]
