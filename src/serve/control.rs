@@ -209,12 +209,12 @@ impl Control {
 
     /// Removes the socket, and the directory if nothing else is in it, unless another supervisor has put
     /// its own there.
-    pub fn leave(&self) {
+    pub fn remove_socket(&self) {
         self.retire(&[SOCKET_FILE]);
     }
 
     /// The same with the files beside the socket.
-    pub fn remove(&self) {
+    pub fn remove_all(&self) {
         self.retire(&[SOCKET_FILE, STATE_FILE, RECORD_FILE]);
     }
 
@@ -286,13 +286,13 @@ mod tests {
                 break second;
             }
         };
-        first.remove();
+        first.remove_all();
         assert!(dir.join(SOCKET_FILE).exists());
         fs::write(dir.join(STATE_FILE), "{}").unwrap();
-        second.leave();
+        second.remove_socket();
         assert!(!dir.join(SOCKET_FILE).exists() && dir.join(STATE_FILE).exists());
         let third = Control::open(&dir).unwrap();
-        third.remove();
+        third.remove_all();
         assert!(!dir.exists());
     }
 }
