@@ -3,8 +3,11 @@
 //! [`run`] is the launch from top to bottom. After it, `turns` says what each ready descriptor
 //! leads to, and `perform` what each effect of the lifecycle is done with.
 
+mod annotations;
 mod control;
 mod debug;
+mod evidence;
+mod exit_record;
 mod ground;
 mod life;
 mod operations;
@@ -15,8 +18,10 @@ mod record;
 mod requests;
 mod runtime;
 mod source;
+mod state_file;
 mod stats;
 mod stop;
+mod teardown;
 mod turns;
 
 use std::collections::VecDeque;
@@ -40,6 +45,8 @@ use crate::sys::fds::Inherited;
 use crate::sys::signals::{self, Signals};
 use crate::sys::{self, memory};
 use debug::Kept;
+use evidence::Evidence;
+use exit_record::ExitRecord;
 use ground::{Endpoints, Ground, Lent};
 use life::Life;
 use operations::{Operation, OperationId};
@@ -48,6 +55,7 @@ use record::Unwritten;
 use requests::Waiter;
 use source::{CONTAINER, ProcessId, Source};
 use stop::Stopping;
+use teardown::Removal;
 
 /// What a supervisor owns.
 pub struct Supervisor {
@@ -65,6 +73,12 @@ pub struct Supervisor {
     oom_score: Option<String>,
     /// What managers are told.
     life: Life,
+    /// The state file is behind.
+    state_changed: bool,
+    evidence: Evidence,
+    exit_record: ExitRecord,
+    /// Who waits for the runtime's delete.
+    removal: Removal,
     begun: Instant,
     subscribers: Vec<ControlId>,
     waiters: Vec<Waiter>,
@@ -177,6 +191,10 @@ impl Supervisor {
             oom: None,
             oom_score: lent.oom_score,
             life: Life::new(),
+            state_changed: false,
+            evidence: Evidence::default(),
+            exit_record: ExitRecord::default(),
+            removal: Removal::default(),
             begun: Instant::now(),
             subscribers: Vec::new(),
             waiters: Vec::new(),

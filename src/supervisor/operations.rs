@@ -37,6 +37,8 @@ pub(super) enum Task {
     KillAll,
     /// A `stop` has the container thawed: what is frozen does not die.
     Thaw,
+    /// The container is deleted.
+    Delete,
 }
 
 impl Task {
@@ -44,7 +46,7 @@ impl Task {
     pub fn client(&self) -> Option<ControlId> {
         match self {
             Task::Request { client, .. } => Some(*client),
-            Task::Freeze | Task::KillAll | Task::Thaw => None,
+            Task::Freeze | Task::KillAll | Task::Thaw | Task::Delete => None,
         }
     }
 
@@ -58,7 +60,7 @@ impl Task {
 
     fn deadline(&self) -> Duration {
         match self {
-            Task::Request { .. } => DEADLINE,
+            Task::Request { .. } | Task::Delete => DEADLINE,
             Task::Freeze | Task::KillAll | Task::Thaw => STEP_DEADLINE,
         }
     }

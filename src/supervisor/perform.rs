@@ -4,9 +4,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-use conward_protocol::{Cause, Exit, State, Step, What};
+use conward_protocol::{Cause, Signal, What};
 
-use super::stop::Stopping;
 use super::{Source, Supervisor};
 use crate::core::{Answer, Effect, Event, Failure, Settled};
 use crate::error::reason;
@@ -31,16 +30,17 @@ impl Supervisor {
             Effect::Adopt(pid) => return Some(self.adopt(pid)),
             Effect::Launched(pid) => {
                 self.container.pump.release_stderr(&mut self.sinks);
-                self.life.created(pid);
-                self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
                 self.caller.launched(pid);
+                self.life.created(pid);
+                self.forget_former_record();
+                self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
                 self.untidy = true;
             }
             Effect::Failed(failure) => self.fail(&failure),
             Effect::SignalRuntime(pid, signal) => {
                 warn_unless_sent("the runtime", process::signal_child(pid, signal))
             }
-            Effect::SignalContainer(signal) => self.signal_container(signal),
+            Effect::SignalContainer(signal) => self.relay(signal),
             Effect::KillContainer => self.kill_container(),
             Effect::Drain(exit) => {
                 self.note_exit(exit);
@@ -48,12 +48,12 @@ impl Supervisor {
             }
             Effect::Record(exit) => {
                 self.record(exit);
-                self.note_record();
+                self.close_record();
                 return Some(Event::Answered(Answer::Recorded));
             }
             Effect::LetGo => self.let_go(),
             Effect::RunHooks(_) => return Some(Event::Answered(Answer::HooksEnded)),
-            Effect::Delete => return Some(Event::Answered(Answer::Deleted(false))),
+            Effect::Delete => return self.begin_teardown(),
             Effect::RunExitCommand => {
                 return Some(Event::Answered(Answer::CommandSpawned(self.spawn_exit_command())));
             }
@@ -127,6 +127,13 @@ impl Supervisor {
         self.endpoints.remove();
     }
 
+    fn relay(&mut self, number: i32) {
+        if let Some(signal) = u64::try_from(number).ok().and_then(Signal::from_number) {
+            self.evidence.sent(number, Cause::Signal { signal });
+        }
+        self.signal_container(number);
+    }
+
     fn signal_container(&mut self, signal: i32) {
         if let Some(init) = &self.container.init {
             warn_unless_sent("the container", init.signal(signal));
@@ -142,9 +149,6 @@ impl Supervisor {
 
     /// From here on the loop goes on until [`super::process::Process::is_drained`], or the lifecycle's limit.
     fn drain(&mut self) {
-        if self.oom.as_mut().is_some_and(OomWatch::turn) {
-            self.note_oom();
-        }
         self.container.drain(&mut self.reactor);
     }
 
@@ -211,44 +215,6 @@ impl Supervisor {
                 None
             }
         }
-    }
-
-    /// The container's end, for managers.
-    fn note_exit(&mut self, exit: Exit) {
-        self.look_whether_started();
-        self.look_whether_it_ran(exit);
-        let core_dumped = self.life.exited(exit);
-        let cause = match exit {
-            Exit::TimedOut => Cause::Timeout,
-            Exit::Code(_) | Exit::Signal(_) | Exit::Unknown => {
-                self.stopping.as_ref().map_or(Cause::Container, Stopping::cause)
-            }
-        };
-        self.announce(What::Exited { exit, core_dumped }, cause);
-        self.answer_waiters();
-        self.answer_stops(exit);
-    }
-
-    fn note_record(&mut self) {
-        self.life.step = Some(Step::Recorded);
-        self.announce(What::Drained { log_complete: self.log_complete }, Cause::Supervisor);
-        self.announce(What::Recorded { path: None, error: None }, Cause::Supervisor);
-        self.answer_waiters();
-    }
-
-    fn finish(&mut self, status: u8) {
-        self.life.state = State::Deleted;
-        self.life.step = Some(Step::Announced);
-        self.announce(What::Deleted { teardown: None }, Cause::Supervisor);
-        self.answer_waiters();
-        self.give_up_operations();
-        if let Some(control) = self.endpoints.control.take() {
-            control.remove_all();
-        }
-        if let Some(attach) = &self.endpoints.attach {
-            attach.unlink_link();
-        }
-        self.finished = Some(status);
     }
 }
 

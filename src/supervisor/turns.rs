@@ -69,6 +69,8 @@ impl Supervisor {
         if self.container.core.deadline().is_some_and(|deadline| now >= deadline) {
             self.happen(CONTAINER, Event::Tick);
         }
+        self.look_whether_abandoned();
+        self.save_state();
     }
 
     fn on_signals(&mut self) {
@@ -213,9 +215,7 @@ impl Supervisor {
     }
 
     fn on_oom(&mut self) {
-        if self.oom.as_mut().is_some_and(|watch| watch.turn()) {
-            self.note_oom();
-        }
+        self.look_for_oom();
     }
 
     /// A process that is not our child has ended: how can be learnt once it was reaped.
