@@ -83,7 +83,10 @@ mod tests {
     fn a_config_without_annotations_has_none_and_other_files_are_errors() {
         for config in ["{}", r#"{"annotations":null}"#, r#"{"annotations":{}}"#] {
             let annotations = parse(config.as_bytes()).expect("a config");
-            assert!(annotations.is_empty() && named_signal(&annotations).expect("none") == None, "{config}");
+            assert!(
+                annotations.is_empty() && named_signal(&annotations).expect("none").is_none(),
+                "{config}"
+            );
         }
         for config in ["", "7", r#"{"annotations":7}"#, r#"{"annotations":{"a":null}}"#] {
             assert!(parse(config.as_bytes()).is_err(), "{config}");
