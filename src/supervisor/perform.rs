@@ -190,6 +190,8 @@ impl Supervisor {
         }
         self.sinks.sync();
         self.sinks.close();
+        // What is run from here on finds the state that it is run in.
+        self.save_state();
         if let Err(error) = process::set_subreaper(false) {
             log::warn!("cannot stop being a subreaper: {}", reason(&error));
         }

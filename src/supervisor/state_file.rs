@@ -41,8 +41,9 @@ impl Supervisor {
         }
     }
 
-    /// Has the state file written at the end of the round, if that event belongs to a transition. So it
-    /// is written once where one transition follows the other, and never before the caller is told.
+    /// Has the state file written soon, if that event belongs to a transition: at the end of the round, or
+    /// before something is run at the container's end. So it is written once where one transition follows
+    /// the other, and never before the caller is told.
     pub(super) fn note_transition(&mut self, what: &What) {
         self.state_changed |= match what {
             What::Created { .. }

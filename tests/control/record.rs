@@ -125,8 +125,9 @@ fn it_is_whole_on_disk_before_the_exit_command_and_goes_with_the_directory() {
     let copy = place.path("copy");
     let exit_file = place.path("exits").join(place.id());
     let script = format!(
-        "test -s {} && cp {} {2}.new && mv {2}.new {2}",
+        "test -s {} && grep -q recorded {}/state.json && cp {} {3}.new && mv {3}.new {3}",
         exit_file.display(),
+        directory(&place).display(),
         file(&place).display(),
         copy.display()
     );
