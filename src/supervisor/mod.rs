@@ -85,7 +85,7 @@ pub struct Supervisor {
     /// Runtimes at work for a request.
     operations: Vec<Operation>,
     next_operation: OperationId,
-    /// Memory of the launch is still to be given back.
+    /// Memory that was needed for a moment is still to be given back.
     untidy: bool,
     /// The one `stop` at work.
     stopping: Option<Stopping>,

@@ -84,6 +84,8 @@ impl Supervisor {
         }
         let Some(dir) = self.endpoints.control.as_ref().map(|control| control.dir()) else { return };
         let path = dir.join(STATE_FILE);
+        // To read the bundle's configuration takes memory for a moment.
+        self.untidy = true;
         let written = serde_json::to_vec(&self.state())
             .map_err(std::io::Error::from)
             .and_then(|text| write_new(&path, &text, 0o600, false));
