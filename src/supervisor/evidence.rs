@@ -25,6 +25,11 @@ impl Evidence {
         self.sent = Some((signal, cause));
     }
 
+    /// It was not, after all.
+    pub fn not_sent(&mut self) {
+        self.sent = None;
+    }
+
     /// So many were killed so far. Returns whether that is news.
     pub fn killed(&mut self, now: Instant, kills: u64) -> bool {
         let grown = kills > self.kills;

@@ -4,6 +4,7 @@
 //! leads to, and `perform` what each effect of the lifecycle is done with.
 
 mod annotations;
+mod checkpoint;
 mod control;
 mod debug;
 mod evidence;

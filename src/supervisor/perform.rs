@@ -11,7 +11,7 @@ use crate::core::{Answer, Effect, Event, Failure, Settled};
 use crate::error::reason;
 use crate::launch;
 use crate::pid::Pid;
-use crate::plan::Stdio;
+use crate::plan::{Stdio, Verb};
 use crate::reactor::Watch;
 use crate::serve::attach::Attach;
 use crate::serve::console::Console;
@@ -34,6 +34,11 @@ impl Supervisor {
                 self.life.created(pid);
                 self.forget_former_record();
                 self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
+                if matches!(self.plan.verb, Verb::Restore { .. }) {
+                    // Its program goes on where it was.
+                    self.life.started();
+                    self.announce(What::Started, Cause::Runtime);
+                }
                 self.untidy = true;
             }
             Effect::Failed(failure) => self.fail(&failure),
@@ -49,7 +54,8 @@ impl Supervisor {
             Effect::Record(exit) => {
                 self.record(exit);
                 self.close_record();
-                return Some(Event::Answered(Answer::Recorded));
+                // Else `end_after_checkpoint` says it.
+                return (!self.checkpoint_at_work()).then_some(Event::Answered(Answer::Recorded));
             }
             Effect::LetGo => self.let_go(),
             Effect::RunHooks(_) => return Some(Event::Answered(Answer::HooksEnded)),

@@ -66,12 +66,9 @@ impl Supervisor {
             Request::Ps => self.ask_runtime(id, tag, Op::Ps, &["ps", "--format=json"]),
             Request::Stats => self.stats(id, tag),
             Request::Delete(delete) => self.delete(id, tag, delete),
+            Request::Checkpoint(checkpoint) => self.checkpoint(id, tag, checkpoint),
             Request::Debug(debug) => Ok(Some(self.debug(debug))),
-            Request::Attach(_)
-            | Request::Exec(_)
-            | Request::Logs(_)
-            | Request::Checkpoint(_)
-            | Request::Upgrade(_) => {
+            Request::Attach(_) | Request::Exec(_) | Request::Logs(_) | Request::Upgrade(_) => {
                 let message = format!("{}: this version of the supervisor cannot do it", request.op());
                 Err(Failure::new(ErrorCode::Unsupported, message))
             }

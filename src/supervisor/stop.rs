@@ -182,7 +182,9 @@ impl Supervisor {
                 self.kill_first();
                 self.ask_for_step(Task::Thaw, &["resume"]);
             }
-            Task::Thaw | Task::Delete | Task::Request { .. } => self.thawed(error.is_none()),
+            Task::Thaw | Task::Request { .. } | Task::Checkpoint { .. } | Task::Delete => {
+                self.thawed(error.is_none());
+            }
         }
     }
 
