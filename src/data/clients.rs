@@ -121,9 +121,18 @@ impl Clients {
         self.list.iter().all(|c| c.outbox.is_empty())
     }
 
-    /// When [`Clients::overdue`] will have something to say.
+    /// When [`Clients::overdue`] will have something to say, or [`Clients::retry`] something to do.
     pub fn deadline(&self) -> Option<Instant> {
-        self.list.iter().filter_map(|c| c.outbox.deadline()).min()
+        self.list.iter().flat_map(|c| [c.outbox.deadline(), c.outbox.again()]).flatten().min()
+    }
+
+    /// Sends what the kernel had no memory for, to whom that is due.
+    pub fn retry(&mut self, now: Instant) {
+        let due = |client: &&mut Client| client.outbox.again().is_some_and(|again| now >= again);
+        for client in self.list.iter_mut().filter(due) {
+            let sent = client.outbox.flush(client.fd.as_fd());
+            client.note(sent);
+        }
     }
 
     /// Clients to be removed: gone, served to the end, or behind for too long.
@@ -188,6 +197,8 @@ impl Clients {
                 client.has_input = false;
                 Received::Nothing
             }
+            // It still has input.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Received::Nothing,
             Err(error) => {
                 log::debug!("attached client {id}: {}", reason(&error));
                 client.sends = false;

@@ -22,6 +22,8 @@ pub const GRACE: Duration = Duration::from_secs(3);
 /// How long a client may take for the rest after the container's end was recorded. Others wait for
 /// the end of the supervisor, so this is not prolonged by reading slowly.
 pub const PARTING_LIMIT: Duration = Duration::from_secs(30);
+/// How long the kernel is given to find memory for a packet: nothing says when it has some.
+const MEMORY_PAUSE: Duration = Duration::from_millis(20);
 /// What a packet costs beside its bytes, so that many tiny ones are bounded too.
 const PACKET_COST: usize = 48;
 
@@ -44,6 +46,8 @@ pub struct Outbox {
     bound: usize,
     /// When the client must have caught up, or at the end taken everything.
     deadline: Option<Instant>,
+    /// When to try again what the kernel had no memory for.
+    again: Option<Instant>,
     /// Nothing will be added any more.
     sealed: bool,
 }
@@ -58,7 +62,9 @@ impl Outbox {
             Stream::Stderr => 3,
         }];
         for payload in chunk.chunks(PAYLOAD_MAX) {
-            if !(self.packets.is_empty() && try_send(to, &[IoSlice::new(&header), IoSlice::new(payload)])?) {
+            if !(self.packets.is_empty()
+                && self.try_send(to, &[IoSlice::new(&header), IoSlice::new(payload)])?)
+            {
                 self.packets.push_back([&header, payload].concat().into_boxed_slice());
                 self.cost += header.len() + payload.len() + PACKET_COST;
             }
@@ -72,12 +78,12 @@ impl Outbox {
 
     /// Sends what was kept, as far as the client takes it.
     pub fn flush(&mut self, to: BorrowedFd<'_>) -> io::Result<()> {
-        while let Some(packet) = self.packets.front() {
-            if !try_send(to, &[IoSlice::new(packet)])? {
+        while let Some(packet) = self.packets.pop_front() {
+            if !self.try_send(to, &[IoSlice::new(&packet)])? {
+                self.packets.push_front(packet);
                 break;
             }
             self.cost -= packet.len() + PACKET_COST;
-            self.packets.pop_front();
         }
         if self.packets.is_empty() {
             self.packets = VecDeque::new();
@@ -97,7 +103,7 @@ impl Outbox {
     pub fn discard(&mut self) {
         self.packets = VecDeque::new();
         self.cost = 0;
-        self.deadline = None;
+        (self.deadline, self.again) = (None, None);
     }
 
     /// The end is recorded: what is kept is all that will come.
@@ -125,15 +131,28 @@ impl Outbox {
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
-}
 
-/// Sends one packet whole; `false` if there is no room for it now.
-fn try_send(to: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<bool> {
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-    match sendmsg::<()>(to.as_raw_fd(), parts, &[], flags, None) {
-        Ok(_) => Ok(true),
-        // ENOBUFS: the kernel is short of memory for sockets, which passes.
-        Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS) => Ok(false),
-        Err(error) => Err(error.into()),
+    /// When [`Outbox::flush`] may do better than it did, although the client has done nothing.
+    pub fn again(&self) -> Option<Instant> {
+        self.again
+    }
+
+    /// Sends one packet whole; `false` if there is no room for it now.
+    fn try_send(&mut self, to: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<bool> {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        self.again = None;
+        loop {
+            match sendmsg::<()>(to.as_raw_fd(), parts, &[], flags, None) {
+                Ok(_) => return Ok(true),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return Ok(false),
+                // The kernel is short of memory for sockets (in this cgroup), which passes.
+                Err(Errno::ENOBUFS | Errno::ENOMEM) => {
+                    self.again = Some(Instant::now() + MEMORY_PAUSE);
+                    return Ok(false);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }

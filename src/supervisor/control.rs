@@ -64,10 +64,7 @@ impl Supervisor {
                     let line = self.greeting(id);
                     self.tell(id, line);
                 }
-                Err(error) => {
-                    log::warn!("cannot accept a control client: {}", reason(&error));
-                    return;
-                }
+                Err(error) => return self.accept_later("a control client", &error),
             }
         }
     }

@@ -86,6 +86,8 @@ pub struct Supervisor {
     /// Runtimes at work for a request.
     operations: Vec<Operation>,
     next_operation: OperationId,
+    /// When to accept clients again for whom there was no descriptor.
+    accept_again: Option<Instant>,
     /// Memory that was needed for a moment is still to be given back.
     untidy: bool,
     /// The one `stop` at work.
@@ -201,6 +203,7 @@ impl Supervisor {
             waiters: Vec::new(),
             operations: Vec::new(),
             next_operation: 0,
+            accept_again: None,
             untidy: false,
             stopping: None,
             diagnostics: Kept::new(lent.said),
@@ -294,7 +297,8 @@ impl Supervisor {
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
-        let ours = [unwritten, late, stopping, self.sinks.deadline(), self.container.deadline()];
+        let ours =
+            [unwritten, late, stopping, self.accept_again, self.sinks.deadline(), self.container.deadline()];
         ours.into_iter().flatten().min()
     }
 

@@ -1,7 +1,8 @@
 //! What a ready descriptor leads to.
 
+use std::io;
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::source::{CONTAINER, Part, ProcessId, Source};
 use super::{At, Supervisor};
@@ -19,6 +20,9 @@ use crate::sys::signals::RELAYED;
 const READ_BUDGET: usize = 4;
 /// Clients that are accepted in one turn: all that can have been waiting when it began.
 const ACCEPT_BUDGET: usize = attach::BACKLOG as usize + 1;
+/// When those are accepted for whom there was no descriptor or no memory: nothing says when there is. A
+/// line of diagnostics each time.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
 impl Supervisor {
     /// Lets one source go on. (With a frame of its own, so that the loop's stays small.)
@@ -48,6 +52,7 @@ impl Supervisor {
         if self.sinks.deadline().is_some_and(|deadline| now >= deadline) {
             self.sinks.turn(now);
         }
+        self.container.pump.clients.retry(now);
         for id in self.container.pump.clients.overdue(now) {
             self.drop_client(id);
         }
@@ -57,6 +62,11 @@ impl Supervisor {
         }
         if container.is_to_be_asked(now) {
             self.on_departure(CONTAINER);
+        }
+        if self.accept_again.is_some_and(|again| now >= again) {
+            self.accept_again = None;
+            self.on_attach();
+            self.on_control();
         }
         self.write_overdue(now);
         self.kill_late_operations(now);
@@ -74,7 +84,7 @@ impl Supervisor {
     }
 
     fn on_signals(&mut self) {
-        let pending: Vec<i32> = self.signals.pending().collect();
+        let pending = self.signals.pending();
         // First, so that no signal goes to a process that has ended, and gets lost with it.
         self.reap();
         for signal in pending {
@@ -146,14 +156,18 @@ impl Supervisor {
             match attach.accept() {
                 Ok(None) => return,
                 Ok(Some(fd)) => self.add_client(fd),
-                Err(error) => {
-                    // Out of descriptors: the client waits until another one has gone.
-                    log::warn!("cannot accept an attach client: {}", reason(&error));
-                    return;
-                }
+                Err(error) => return self.accept_later("an attach client", &error),
             }
         }
         self.reactor.again(Ready::to_read(Source::Attach.id()));
+    }
+
+    /// Whoever wants to be accepted waits a little longer.
+    pub(super) fn accept_later(&mut self, whom: &str, error: &io::Error) {
+        if self.accept_again.is_none() {
+            log::warn!("cannot accept {whom}: {}", reason(error));
+            self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
+        }
     }
 
     fn add_client(&mut self, fd: OwnedFd) {

@@ -147,9 +147,22 @@ impl Mark {
         Ok(Mark { inode: found.ino(), seconds: found.mtime(), nanoseconds: found.mtime_nsec() })
     }
 
-    /// Whether what it was taken of still stands at `path`.
+    /// Whether what it was taken of still stands at `path`. What cannot be looked at is somebody else's, so
+    /// that nobody removes it; that is a diagnostic.
     pub fn stands_at(&self, path: &Path) -> bool {
-        Mark::of(path).is_ok_and(|found| found == *self)
+        match Mark::of(path) {
+            Ok(found) => found == *self,
+            Err(error) => {
+                if error.kind() != ErrorKind::NotFound {
+                    log::warn!(
+                        "cannot remove {}, which may be another's: {}",
+                        path.display(),
+                        reason(&error)
+                    );
+                }
+                false
+            }
+        }
     }
 }
 

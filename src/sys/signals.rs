@@ -2,11 +2,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
 
+use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-use signal_hook::iterator::backend::SignalDelivery;
-use signal_hook::iterator::exfiltrator::SignalOnly;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// Signals that ask for an end; they are relayed to the container.
 pub const RELAYED: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT];
@@ -24,9 +23,11 @@ pub fn prepare() -> io::Result<()> {
     Ok(())
 }
 
-/// The signals a supervisor acts on, as something to read.
+/// The signals a supervisor acts on, as something to read: signalfd(2). They are blocked, and stay pending
+/// until they are read. A handler would have to send itself a byte, which fails when there is no memory for
+/// it, as in a cgroup that is just being emptied by the OOM killer; the end of a child would go unnoticed.
 #[derive(Debug)]
-pub struct Signals(SignalDelivery<UnixStream, SignalOnly>);
+pub struct Signals(SignalFd);
 
 impl Signals {
     /// Catches the end of children and the signals of [`RELAYED`]; ignores all others that can be
@@ -42,28 +43,38 @@ impl Signals {
             libc::SIGSEGV,
             libc::SIGSYS,
         ];
-        let caught = [libc::SIGCHLD, RELAYED[0], RELAYED[1], RELAYED[2]];
-        // A handler that stood before is called too by signal-hook; the launcher's would end us.
-        set(Signal::SIGTERM, SigHandler::SigDfl)?;
-        let (read, write) = UnixStream::pair()?;
-        let signals = SignalDelivery::with_pipe(read, write, SignalOnly, caught)?;
+        let caught = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT];
+        let mask: SigSet = caught.into_iter().collect();
+        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        mask.thread_set_mask()?;
         for number in 1..=libc::SIGRTMAX() {
-            if !faults.contains(&number) && !caught.contains(&number) {
+            if !faults.contains(&number) && !caught.iter().any(|&signal| signal as i32 == number) {
                 ignore(number);
             }
         }
         Ok(Signals(signals))
     }
 
-    /// The signals that have come since the last call, each once.
-    pub fn pending(&mut self) -> impl Iterator<Item = i32> {
-        self.0.pending()
+    /// The signals that have come since the last call, each once: the kernel keeps no more of them (signal(7)).
+    pub fn pending(&mut self) -> Vec<i32> {
+        let mut pending = Vec::new();
+        loop {
+            match self.0.read_signal() {
+                Ok(Some(info)) => pending.extend(i32::try_from(info.ssi_signo)),
+                Err(Errno::EINTR) => {}
+                Ok(None) => return pending,
+                Err(error) => {
+                    log::error!("cannot read signals: {}", error.desc());
+                    return pending;
+                }
+            }
+        }
     }
 }
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.get_read().as_fd()
+        self.0.as_fd()
     }
 }
 

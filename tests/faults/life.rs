@@ -93,8 +93,8 @@ pub fn live(life: &Life, faults: &[String]) -> Result<Seen, String> {
     seen.exits = [place.exit_file(), place.persist_exit()];
     seen.ran = place.path("ran").exists();
     seen.hook = place.path("hook.json").exists();
-    let log = fs::read(place.log()).unwrap_or_default();
-    let records = conward_testkit::parse_log(&log);
+    let logs = ["ctr.log.1", "ctr.log"].map(|name| fs::read(place.path(name)).unwrap_or_default());
+    let records = conward_testkit::parse_log(&logs.concat());
     seen.logged = String::from_utf8_lossy(&conward_testkit::joined(&records, "stdout")).into_owned();
     let control = place.path("control").join(place.id());
     let ours = [place.bundle().join("attach"), control.join("control.sock"), control];
@@ -150,7 +150,9 @@ fn play(
         while !place.path("ran").exists() && !waits.over() && !supervisor.ended_within(Duration::ZERO) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        seen.visit = (life.visit)(place).err();
+        if comes(seen) {
+            seen.visit = (life.visit)(place).err();
+        }
         if !rests(supervisor) {
             seen.restless = Some("while the container runs");
         }

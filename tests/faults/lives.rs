@@ -1,5 +1,6 @@
 //! The ways to live that are tried with faults.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -30,42 +31,41 @@ pub const LIVES: &[Life] = &[
     Life { name: "exec", forks: false, gated: false, launch: exec, output: LINE, visit: |_| Ok(()) },
 ];
 
-fn script(place: &Place, gates: &Gates, middle: &[Step]) -> Script {
+fn script(place: &Place, gates: &Gates, echo: bool) -> Script {
     let mut steps = vec![
         Step::Touch(place.path("created")),
         Step::Await(gates.begin.path().to_owned()),
         Step::out(LINE),
         Step::Touch(place.path("ran")),
     ];
-    steps.extend_from_slice(middle);
-    steps.push(Step::Await(gates.end.path().to_owned()));
-    steps.push(Step::Exit(STATUS as u8));
+    let end = gates.end.path().to_owned();
+    steps.extend([if echo { Step::EchoUntil(end) } else { Step::Await(end) }, Step::Exit(STATUS as u8)]);
     Script::of(steps)
 }
 
-fn create<'a>(place: &'a Place, gates: &Gates, middle: &[Step]) -> Launch<'a> {
-    place.script(&script(place, gates, middle));
+fn create<'a>(place: &'a Place, gates: &Gates, echo: bool) -> Launch<'a> {
+    place.script(&script(place, gates, echo));
     Launch::create(place).arg("--control-dir").arg(place.path("control"))
 }
 
 fn plain<'a>(place: &'a Place, gates: &Gates) -> Launch<'a> {
-    create(place, gates, &[]).sync()
+    create(place, gates, false).sync()
 }
 
 fn detached<'a>(place: &'a Place, gates: &Gates) -> Launch<'a> {
-    create(place, gates, &[])
+    create(place, gates, false)
 }
 
 fn terminal<'a>(place: &'a Place, gates: &Gates) -> Launch<'a> {
-    create(place, gates, &[]).arg("-t").env("TMPDIR", place.path("")).sync()
+    create(place, gates, false).arg("-t").env("TMPDIR", place.path("")).sync()
 }
 
 fn visited<'a>(place: &'a Place, gates: &Gates) -> Launch<'a> {
-    create(place, gates, &[Step::EchoLine]).arg("-i").sync()
+    create(place, gates, true).arg("-i").sync()
 }
 
 fn exec<'a>(place: &'a Place, gates: &Gates) -> Launch<'a> {
-    Launch::crio_exec(place, &script(place, gates, &[]))
+    Launch::crio_exec(place, &script(place, gates, false))
         .arg("--exit-dir")
         .arg(place.path("exits"))
         .arg("--persist-dir")
@@ -75,6 +75,8 @@ fn exec<'a>(place: &'a Place, gates: &Gates) -> Launch<'a> {
 /// Input through the attach socket, a new log and a size through the fifo, a question and a wait
 /// through the control socket. The error says what went unanswered.
 fn visit(place: &Place) -> Result<(), String> {
+    // As kubelet rotates: move the log away, then ask for a new one.
+    fs::rename(place.log(), place.path("ctr.log.1")).map_err(|error| format!("no log: {error}"))?;
     place.try_ctl(b"2 0 0\n1 24 80\n");
     let attached = attach(place);
     let asked = ask(place);
@@ -100,8 +102,8 @@ fn attach(place: &Place) -> Result<(), String> {
 fn ask(place: &Place) -> Result<(), String> {
     let path = place.path("control").join(place.id()).join("control.sock");
     // By way of a shorter path: that of a test is longer than an address may be.
-    let dir = std::fs::File::open(path.parent().expect("a directory"))
-        .map_err(|error| format!("control: {error}"))?;
+    let dir =
+        fs::File::open(path.parent().expect("a directory")).map_err(|error| format!("control: {error}"))?;
     let short = format!("/proc/self/fd/{}/control.sock", std::os::fd::AsRawFd::as_raw_fd(&dir));
     let stream = UnixStream::connect(short).map_err(|error| format!("control: {error}"))?;
     stream.set_read_timeout(Some(ANSWER)).expect("a time limit");

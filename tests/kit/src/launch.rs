@@ -214,7 +214,7 @@ impl<'a> Launch<'a> {
     /// its `inject=` expressions. With `forks`, those of the processes that it forks too, up to their execve(2).
     /// As with [`Launch::traced`], the tracer holds what the supervisor inherited.
     pub fn injected(mut self, faults: &[String], forks: bool, file: PathBuf) -> Launch<'a> {
-        self.tracer = ["strace", "-D", "-q", "-s", "256"].map(OsString::from).into();
+        self.tracer = ["strace", "-D", "-q", "-y", "-s", "256"].map(OsString::from).into();
         if forks {
             self.tracer.extend(["-f", "-b", "execve"].map(OsString::from));
         }
