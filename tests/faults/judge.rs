@@ -1,6 +1,7 @@
 //! What a life with a fault in it may come to.
 
 use crate::life::{Life, STATUS, Seen};
+use crate::lives::TYPED;
 
 /// Processor time that a life may take, in ticks of 10 ms: traced, and on a busy machine.
 const TICKS_MAX: u64 = 40;
@@ -58,7 +59,11 @@ pub fn faults(life: &Life, seen: &Seen, usual: usize) -> Vec<String> {
     if !seen.hook && !said("exit command") {
         wrong.push("no exit command, and nothing was said".into());
     }
-    if seen.logged != life.output && !said("missing from the log") && !said("log") {
+    // What nobody typed is not echoed; where the terminal could not be set up, lines end as they were written.
+    let untouched = seen.visit.is_some() || seen.messages.is_empty();
+    let untyped = untouched && seen.logged == life.output.trim_end_matches(TYPED);
+    let raw = said("ONLCR") && seen.logged == life.output.replace('\r', "");
+    if seen.logged != life.output && !untyped && !raw && !said("missing from the log") {
         wrong.push(format!("logged {:?}, and nothing was said", seen.logged));
     }
     if !seen.left.is_empty() && !said("remove") {

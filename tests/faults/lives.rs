@@ -15,6 +15,9 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// A container that writes a line to stdout.
 const LINE: &str = "a line\n";
 
+/// What a client types, and such a container repeats.
+pub const TYPED: &str = "typed\n";
+
 /// All of them.
 pub const LIVES: &[Life] = &[
     Life { name: "plain", forks: false, gated: true, launch: plain, output: LINE, visit: |_| Ok(()) },
@@ -86,12 +89,12 @@ fn visit(place: &Place) -> Result<(), String> {
 fn attach(place: &Place) -> Result<(), String> {
     let client =
         Client::try_connect(&place.bundle().join("attach")).map_err(|error| format!("attach: {error}"))?;
-    if !client.try_send(b"typed\n") {
+    if !client.try_send(TYPED.as_bytes()) {
         return Err("the attach client was hung up on".into());
     }
     loop {
         match client.packet(ANSWER) {
-            Some(Ok(packet)) if packet.ends_with(b"typed\n") => return Ok(()),
+            Some(Ok(packet)) if packet.ends_with(TYPED.as_bytes()) => return Ok(()),
             Some(Ok(_)) => {}
             Some(Err(_)) => return Err("the attach client was hung up on".into()),
             None => return Err("SILENCE: the attach client waits for ever".into()),

@@ -40,7 +40,7 @@ fn sites(life: &Life) -> (Vec<Site>, usize) {
 /// Which of the sites are tried: all when `CONWARD_FAULTS=all`, one where it names it
 /// (`plain:openat:12:EIO`), else each `SAMPLE`th, others in each life.
 fn is_wanted(life: &Life, index: usize, site: &Site) -> bool {
-    const SAMPLE: usize = 12;
+    const SAMPLE: usize = 6;
     match std::env::var("CONWARD_FAULTS").as_deref() {
         Ok("all") => true,
         Ok(name) => name == title(life, site),
@@ -52,11 +52,13 @@ fn title(life: &Life, site: &Site) -> String {
     format!("{}:{}:{}:{}", life.name, site.call.name, site.call.nth, site.error)
 }
 
-fn judge(life: &Life, site: &Site, usual: usize) -> Option<String> {
+/// What is wrong with the life in which that call fails; it counts those whose call did come.
+fn judge(life: &Life, site: &Site, usual: usize, came: &AtomicUsize) -> Option<String> {
     let fault = format!("{}:error={}:when={}", site.call.name, site.error, site.call.nth);
     let outcome = catch_unwind(|| match live(life, &[fault]) {
         Err(hang) => vec![hang],
         Ok(seen) => {
+            came.fetch_add(usize::from(seen.trace.contains("(INJECTED)")), Ordering::Relaxed);
             let wrong = faults(life, &seen, usual);
             let details = || format!("{:?} {} {:?}", seen.messages, seen.status, seen.said);
             if wrong.is_empty() { wrong } else { wrong.into_iter().chain([details()]).collect() }
@@ -78,27 +80,27 @@ fn sweep(life: &Life) {
         .filter(|(index, site)| is_wanted(life, *index, site))
         .map(|(_, site)| site)
         .collect();
-    let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let (next, came, found) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(0));
     // What a life panics with is told at the end, once.
     std::panic::set_hook(Box::new(|_| {}));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some(site) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let wrong = judge(life, site, usual);
-                    if let Some(wrong) = &wrong {
+                    if let Some(wrong) = judge(life, site, usual, &came) {
+                        *found.lock().expect("a count") += 1;
                         eprintln!("{wrong}");
                     }
-                    found.lock().expect("failures").extend(wrong);
                 }
             });
         }
     });
     let _ = std::panic::take_hook();
-    let found = found.into_inner().expect("failures");
-    let count = (found.len(), wanted.len(), sites.len());
-    println!("{}: {} of {} sites tried", life.name, count.1, count.2);
-    assert!(found.is_empty(), "{} of {} faults are not borne", count.0, count.1);
+    let (found, came) = (found.into_inner().expect("a count"), came.into_inner());
+    println!("{}: {} of {} faults tried, {came} came to pass", life.name, wanted.len(), sites.len());
+    assert_eq!(found, 0, "so many of {} faults are not borne", wanted.len());
+    // The order of some calls is chance, so that the last of a kind may not come.
+    assert!(came * 10 >= wanted.len() * 8, "{came} of {} faults came to pass", wanted.len());
 }
 
 macro_rules! sweeps {
