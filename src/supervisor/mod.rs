@@ -3,6 +3,7 @@
 //! [`run`] is the launch from top to bottom. After it, `turns` says what each ready descriptor
 //! leads to, and `perform` what each effect of the lifecycle is done with.
 
+mod attachments;
 mod control;
 mod debug;
 mod ground;
@@ -25,6 +26,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
+use conward_protocol::limits::REPLAY_MAX;
+
 use crate::core::{Core, Effect, Event};
 use crate::data::{Input, Pump};
 use crate::error::{Error, reason};
@@ -43,6 +46,7 @@ use crate::sys::fds::Inherited;
 use crate::sys::pidfd::PidFd;
 use crate::sys::signals::{self, Signals};
 use crate::sys::{memory, process};
+use attachments::Numbers;
 use debug::Kept;
 use ground::{Endpoints, Ground, Lent};
 use life::Life;
@@ -76,6 +80,7 @@ pub struct Supervisor {
     /// What managers are told.
     life: Life,
     begun: Instant,
+    numbers: Numbers,
     subscribers: Vec<ControlId>,
     waiters: Vec<Waiter>,
     /// Runtimes at work for a request.
@@ -195,6 +200,9 @@ impl Supervisor {
         if let Some(fd) = ground.streams.stderr {
             pump.add(Stream::Stderr, fd, false);
         }
+        if ground.endpoints.control.is_some() {
+            pump.keep_replays(REPLAY_MAX);
+        }
         let input = match (plan.stdio, ground.streams.stdin) {
             (Stdio::Terminal { stdin, leave_open }, _) => Input::awaited(stdin && !leave_open),
             (Stdio::Pipes { leave_open, .. }, Some(fd)) => Input::open(fd, !leave_open),
@@ -218,6 +226,7 @@ impl Supervisor {
             oom_score: lent.oom_score,
             life: Life::new(),
             begun: Instant::now(),
+            numbers: Numbers::default(),
             subscribers: Vec::new(),
             waiters: Vec::new(),
             operations: Vec::new(),

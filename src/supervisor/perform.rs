@@ -185,6 +185,7 @@ impl Supervisor {
         for fd in self.pump.clients.part(Instant::now()) {
             self.close(fd);
         }
+        self.tell_gone();
     }
 
     /// Everything but lagging clients is closed: a terminal's processes get their hang-up, callers the

@@ -63,8 +63,8 @@ impl Supervisor {
             Request::Ps => self.ask_runtime(id, tag, Op::Ps, &["ps", "--format=json"]),
             Request::Stats => self.stats(id, tag),
             Request::Debug(debug) => Ok(Some(self.debug(debug))),
-            Request::Attach(_)
-            | Request::Exec(_)
+            Request::Attach(attach) => self.attach(id, tag, attach),
+            Request::Exec(_)
             | Request::Delete(_)
             | Request::Logs(_)
             | Request::Checkpoint(_)

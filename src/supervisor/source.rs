@@ -1,7 +1,7 @@
 //! Everything that the loop waits for, by number.
 
 use super::operations::OperationId;
-use crate::data::ClientId;
+use crate::data::ChannelId;
 use crate::reactor::SourceId;
 use crate::serve::control::ControlId;
 
@@ -36,8 +36,8 @@ pub enum Source {
     Journal,
     /// The control socket.
     ControlListener,
-    /// An attached client.
-    Client(ClientId),
+    /// A channel of an attached client.
+    Channel(ChannelId),
     /// A client of the control socket.
     Control(ControlId),
     /// The output of a runtime at work for a request.
@@ -80,7 +80,7 @@ impl Source {
             Source::Init => 11,
             Source::Journal => 12,
             Source::ControlListener => 13,
-            Source::Client(id) => FIXED.len() + 3 * id,
+            Source::Channel(id) => FIXED.len() + 3 * id,
             Source::Control(id) => FIXED.len() + 3 * id + 1,
             Source::Operation(id) => FIXED.len() + 3 * id + 2,
         }
@@ -91,7 +91,7 @@ impl Source {
         FIXED.get(id).copied().unwrap_or_else(|| {
             let id = id - FIXED.len();
             match id % 3 {
-                0 => Source::Client(id / 3),
+                0 => Source::Channel(id / 3),
                 1 => Source::Control(id / 3),
                 _ => Source::Operation(id / 3),
             }
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn numbers_are_reversible() {
-        let many = [Source::Client(0), Source::Client(9), Source::Control(4), Source::Operation(7)];
+        let many = [Source::Channel(0), Source::Channel(9), Source::Control(4), Source::Operation(7)];
         for source in FIXED.into_iter().chain(many) {
             assert_eq!(Source::from_id(source.id()), source);
         }

@@ -8,7 +8,7 @@ use conward_protocol::Exit;
 
 use super::{Source, Supervisor};
 use crate::core::Event;
-use crate::data::{ClientId, Step, Turn};
+use crate::data::{Step, Turn};
 use crate::error::reason;
 use crate::plan::{Stdio, Stream};
 use crate::reactor::{Ready, Watch};
@@ -50,7 +50,7 @@ impl Supervisor {
             Source::Init => self.on_init(),
             Source::Journal => self.pump.sinks.turn(Instant::now()),
             Source::ControlListener => self.on_control(),
-            Source::Client(id) => self.on_client(id, ready),
+            Source::Channel(id) => self.on_channel(id, ready),
             Source::Control(id) => self.on_control_client(id, ready),
             Source::Operation(id) => self.on_operation(id),
         }
@@ -63,9 +63,7 @@ impl Supervisor {
         if self.pump.sinks.deadline().is_some_and(|deadline| now >= deadline) {
             self.pump.sinks.turn(now);
         }
-        for id in self.pump.clients.overdue(now) {
-            self.drop_client(id);
-        }
+        self.retire_channels(now);
         for stream in self.pump.resume() {
             self.reactor.again(Ready::to_read(output(stream).id()));
         }
@@ -191,8 +189,9 @@ impl Supervisor {
                 self.reactor.again(Ready { writable: true, ..Ready::to_read(Source::Stdin.id()) });
             }
             Step::Waits => {}
-            Step::Closed(fd) => {
+            Step::Closed(fd, ender) => {
                 self.close(fd);
+                self.note_end_of_input(ender);
                 self.move_input();
             }
         }
@@ -212,37 +211,6 @@ impl Supervisor {
             }
         }
         self.reactor.again(Ready::to_read(Source::Attach.id()));
-    }
-
-    fn add_client(&mut self, fd: OwnedFd) {
-        let id = self.pump.clients.add(fd);
-        let watched =
-            self.pump.clients.fd(id).map(|fd| self.reactor.watch(fd, Source::Client(id).id(), Watch::Both));
-        if let Some(Err(error)) = watched {
-            log::warn!("cannot watch attach client {id}: {}", reason(&error));
-            drop(self.pump.clients.remove(id));
-        }
-    }
-
-    fn on_client(&mut self, id: ClientId, ready: Ready) {
-        if ready.writable {
-            self.pump.clients.flush(id);
-        }
-        if ready.readable {
-            self.pump.clients.note_input(id);
-            self.move_input();
-        }
-        if ready.hung_up {
-            self.pump.clients.hang_up(id);
-        }
-    }
-
-    /// Closes a client's connection; another one may have waited for the descriptor.
-    fn drop_client(&mut self, id: ClientId) {
-        if let Some(fd) = self.pump.clients.remove(id) {
-            self.close(fd);
-            self.reactor.again(Ready::to_read(Source::Attach.id()));
-        }
     }
 
     fn on_fifo(&mut self, source: Source) {
