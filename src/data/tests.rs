@@ -19,6 +19,7 @@ const WORDS: &[u8] = b"what the runtime said\n";
 /// A pump with both logs in `dir`, and the writing ends of its streams.
 struct Rig {
     pump: Pump,
+    sinks: Sinks,
     journald: UnixDatagram,
     stdout: std::io::PipeWriter,
     stderr: std::io::PipeWriter,
@@ -41,25 +42,26 @@ impl Rig {
             JournalLog { tag: None, labels: Vec::new(), mark_partial: true, priority_prefix: false };
         let plan = LogPlan { file: Some(file), journal: Some(journal) };
         let identity = Identity { id: "0123456789abcdef".to_owned(), uuid: None, name: None };
-        let mut pump = Pump::new(Sinks::open_at(&plan, &identity, &socket).unwrap());
+        let sinks = Sinks::open_at(&plan, &identity, &socket).unwrap();
+        let mut pump = Pump::default();
         let [stdout, stderr] = [Stream::Stdout, Stream::Stderr].map(|stream| {
             let (read, write) = std::io::pipe().unwrap();
             set_nonblocking(&read).unwrap();
             pump.add(stream, OwnedFd::from(read), false);
             write
         });
-        Rig { pump, journald, stdout, stderr }
+        Rig { pump, sinks, journald, stdout, stderr }
     }
 
     /// Reads and passes on one chunk, which must be there.
     fn chunk(&mut self, stream: Stream) {
-        assert!(matches!(self.pump.read(stream), Turn::Chunk));
-        self.pump.pass_on(stream);
+        assert!(matches!(self.pump.read(stream, &self.sinks), Turn::Chunk));
+        self.pump.pass_on(stream, &mut self.sinks);
     }
 
     /// The runtime writes to stderr while the journal takes nothing; then the launch has succeeded.
     fn launch_while_the_journal_is_full(&mut self) {
-        while !self.pump.sinks.blocked() {
+        while !self.sinks.blocked() {
             self.stdout.write_all(b"output\n").unwrap();
             self.chunk(Stream::Stdout);
         }
@@ -69,7 +71,7 @@ impl Rig {
     fn launch(&mut self) {
         self.stderr.write_all(WORDS).unwrap();
         self.chunk(Stream::Stderr);
-        self.pump.release_stderr();
+        self.pump.release_stderr(&mut self.sinks);
     }
 
     /// A client whose queue is full, and its other side.
@@ -97,7 +99,7 @@ impl Rig {
     }
 
     fn lost(&self) -> (u64, u64) {
-        let tally = self.pump.sinks.counts(Stream::Stderr);
+        let tally = self.sinks.counts(Stream::Stderr);
         (tally.file.unwrap().lost, tally.journal.unwrap().lost)
     }
 }
@@ -114,11 +116,11 @@ fn what_the_runtime_said_waits_for_a_journal_that_is_behind() {
     let mut rig = Rig::new(dir.path());
     rig.launch_while_the_journal_is_full();
     rig.stderr.write_all(b"later\n").unwrap();
-    assert!(matches!(rig.pump.read(Stream::Stderr), Turn::Dry), "read past what is held back");
+    assert!(matches!(rig.pump.read(Stream::Stderr, &rig.sinks), Turn::Dry), "read past what is held back");
     let mut heard = false;
-    while rig.pump.resume().is_empty() {
+    while rig.pump.resume(&mut rig.sinks).is_empty() {
         heard |= rig.journal_hears_the_words();
-        rig.pump.sinks.turn(Instant::now());
+        rig.sinks.turn(Instant::now());
     }
     rig.chunk(Stream::Stderr);
     assert!(rig.journal_hears_the_words() || heard);
@@ -133,8 +135,8 @@ fn what_the_runtime_said_is_logged_even_if_the_container_ends_meanwhile() {
     let mut rig = Rig::new(dir.path());
     rig.launch_while_the_journal_is_full();
     rig.pump.begin_drain();
-    assert!(!rig.pump.drained());
-    rig.pump.end_drain();
+    assert!(!rig.pump.drained(&rig.sinks));
+    rig.pump.end_drain(&mut rig.sinks);
     assert_eq!((in_the_file(dir.path()), rig.lost()), (1, (0, WORDS.len() as u64)));
 }
 
@@ -156,7 +158,7 @@ fn what_the_runtime_said_waits_for_a_client_that_is_behind() {
     while !rig.pump.clients.settled() || heard.is_empty() {
         receive(&mut heard);
         rig.pump.clients.flush(id);
-        rig.pump.resume();
+        rig.pump.resume(&mut rig.sinks);
     }
     assert_eq!((&heard[..], in_the_file(dir.path()), rig.lost()), (WORDS, 1, (0, 0)));
 }
@@ -189,16 +191,16 @@ fn a_stream_is_joined_where_the_clients_are() {
     // What is held back has not gone by, even at the end of the stream.
     rig.stderr.write_all(WORDS).unwrap();
     rig.chunk(Stream::Stderr);
-    let Rig { pump, stderr, .. } = &mut rig;
+    let Rig { pump, sinks, stderr, .. } = &mut rig;
     drop(std::mem::replace(stderr, std::io::pipe().unwrap().1));
-    assert!(matches!(pump.read(Stream::Stderr), Turn::Ended(_)));
+    assert!(matches!(pump.read(Stream::Stderr, sinks), Turn::Ended(_)));
     assert_eq!(pump.junction(Stream::Stderr, 8), Junction { passed: 0, last: [&[]; 2], live: true });
-    pump.release_stderr();
+    pump.release_stderr(sinks);
     let junction = pump.junction(Stream::Stderr, 100);
     assert_eq!((junction.passed, junction.live), (WORDS.len() as u64, false));
     assert_eq!(junction.last.concat(), WORDS[WORDS.len() - 8..]);
     pump.begin_drain();
     assert!(pump.junction(Stream::Stdout, 0).live);
-    pump.end_drain();
+    pump.end_drain(sinks);
     assert!(!pump.junction(Stream::Stdout, 0).live);
 }
