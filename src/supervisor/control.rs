@@ -17,7 +17,7 @@ use crate::serve::control::{Accepted, ControlId, Ended, Heard};
 use crate::sys::process;
 
 /// The operations that this version knows; a manager finds them in the greeting.
-const KNOWN: [Op; 16] = [
+const KNOWN: &[Op] = &[
     Op::State,
     Op::Start,
     Op::Kill,
@@ -33,6 +33,7 @@ const KNOWN: [Op; 16] = [
     Op::Wait,
     Op::Subscribe,
     Op::ReopenLogs,
+    Op::Checkpoint,
     Op::Debug,
 ];
 /// Reads from one client in one turn.

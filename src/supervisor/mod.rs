@@ -4,6 +4,7 @@
 //! leads to, and `perform` what each effect of the lifecycle is done with.
 
 mod attachments;
+mod checkpoint;
 mod control;
 mod debug;
 mod ground;
@@ -27,6 +28,7 @@ use std::os::fd::AsFd;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
+use conward_protocol::Cause;
 use conward_protocol::limits::REPLAY_MAX;
 
 use crate::core::{Core, Effect, Event, Shape};
@@ -78,6 +80,8 @@ pub struct Supervisor {
     next_operation: OperationId,
     /// Memory of the launch is still to be given back.
     untidy: bool,
+    /// Who has asked for something, other than `stop`, that ends the container by SIGKILL.
+    ended_by: Option<Cause>,
     /// The one `stop` at work.
     stopping: Option<Stopping>,
     /// What the supervisor said last.
@@ -194,6 +198,7 @@ impl Supervisor {
             operations: Vec::new(),
             next_operation: 0,
             untidy: false,
+            ended_by: None,
             stopping: None,
             diagnostics: Kept::new(lent.said),
             log_complete: false,

@@ -12,7 +12,7 @@ use crate::core::{Effect, Event, Failure, Settled};
 use crate::error::reason;
 use crate::launch;
 use crate::pid::Pid;
-use crate::plan::Stdio;
+use crate::plan::{Stdio, Verb};
 use crate::reactor::Watch;
 use crate::serve::attach::Attach;
 use crate::serve::console::Console;
@@ -33,6 +33,11 @@ impl Supervisor {
                 self.container.pump.release_stderr(&mut self.sinks);
                 self.life.created(pid);
                 self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
+                if matches!(self.plan.verb, Verb::Restore { .. }) {
+                    // Its program goes on where it was.
+                    self.life.started();
+                    self.announce(What::Started, Cause::Runtime);
+                }
                 self.caller.launched(pid);
                 self.untidy = true;
             }
@@ -49,7 +54,8 @@ impl Supervisor {
             Effect::Record(exit) => {
                 self.record(exit);
                 self.note_record();
-                return Some(Event::Recorded);
+                // Else `end_after_checkpoint` says it.
+                return (!self.checkpoint_at_work()).then_some(Event::Recorded);
             }
             Effect::LetGo => self.let_go(),
             Effect::RunExitCommand => return Some(Event::CommandSpawned(self.spawn_exit_command())),
@@ -218,7 +224,8 @@ impl Supervisor {
         let cause = match exit {
             Exit::TimedOut => Cause::Timeout,
             Exit::Code(_) | Exit::Signal(_) | Exit::Unknown => {
-                self.stopping.as_ref().map_or(Cause::Container, Stopping::cause)
+                let killed = self.ended_by.clone().filter(|_| exit == Exit::Signal(9));
+                self.stopping.as_ref().map(Stopping::cause).or(killed).unwrap_or(Cause::Container)
             }
         };
         self.announce(What::Exited { exit, core_dumped }, cause);

@@ -62,13 +62,10 @@ impl Supervisor {
             Request::Update(update) => self.update(id, tag, update),
             Request::Ps => self.ask_runtime(id, tag, Op::Ps, &["ps", "--format=json"]),
             Request::Stats => self.stats(id, tag),
+            Request::Checkpoint(checkpoint) => self.checkpoint(id, tag, checkpoint),
             Request::Debug(debug) => Ok(Some(self.debug(debug))),
             Request::Attach(attach) => self.attach(id, tag, attach),
-            Request::Exec(_)
-            | Request::Delete(_)
-            | Request::Logs(_)
-            | Request::Checkpoint(_)
-            | Request::Upgrade(_) => {
+            Request::Exec(_) | Request::Delete(_) | Request::Logs(_) | Request::Upgrade(_) => {
                 let message = format!("{}: this version of the supervisor cannot do it", request.op());
                 Err(Failure::new(ErrorCode::Unsupported, message))
             }

@@ -172,7 +172,7 @@ impl Supervisor {
                 self.kill_first();
                 self.ask_for_step(Task::Thaw, &["resume"]);
             }
-            Task::Thaw | Task::Request { .. } => self.thawed(error.is_none()),
+            Task::Thaw | Task::Request { .. } | Task::Checkpoint { .. } => self.thawed(error.is_none()),
         }
     }
 

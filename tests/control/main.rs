@@ -3,6 +3,7 @@
 
 mod attach;
 mod busy;
+mod checkpoint;
 mod client;
 mod end;
 mod events;
