@@ -5,7 +5,7 @@
 //! next round without a wait; so nobody starves, and the work of one round is bounded.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
@@ -81,6 +81,11 @@ impl Reactor {
         if let Err(error) = self.poll.registry().deregister(&mut SourceFd(&fd.as_fd().as_raw_fd())) {
             log::debug!("a source was not watched: {}", reason(&error));
         }
+    }
+
+    /// Stops watching a descriptor and closes it, in this order.
+    pub fn close(&self, fd: OwnedFd) {
+        self.forget(&fd);
     }
 
     /// Runs this source in the next round, which will not wait.

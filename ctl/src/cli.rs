@@ -98,6 +98,10 @@ pub enum Command {
     Events(Events),
     /// Print the log of a container
     Logs(Logs),
+    /// Write the processes of a container to disk, by the runtime and criu(8)
+    Checkpoint(Checkpoint),
+    /// Create a container from a checkpoint; it runs on at once
+    Restore(Restore),
     /// Print a script that completes command lines
     Completions {
         /// The shell
@@ -211,6 +215,45 @@ pub struct Create {
     pub interactive: bool,
     /// The container
     pub id: String,
+}
+
+/// `checkpoint`.
+#[derive(Debug, Args)]
+pub struct Checkpoint {
+    /// Directory of the image
+    #[arg(long, value_name = "DIR", default_value = "checkpoint")]
+    pub image_path: PathBuf,
+    /// Directory of criu's logs [default: the runtime's choice]
+    #[arg(long, value_name = "DIR")]
+    pub work_path: Option<PathBuf>,
+    /// Let the container run on
+    #[arg(short = 'R', long)]
+    pub leave_running: bool,
+    /// Allow open TCP connections
+    #[arg(long)]
+    pub tcp_established: bool,
+    /// Allow file locks
+    #[arg(long)]
+    pub file_locks: bool,
+    /// The container
+    pub id: String,
+}
+
+/// `restore`.
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// Directory of the image
+    #[arg(long, value_name = "DIR", default_value = "checkpoint")]
+    pub image_path: PathBuf,
+    /// Allow open TCP connections
+    #[arg(long)]
+    pub tcp_established: bool,
+    /// Allow file locks
+    #[arg(long)]
+    pub file_locks: bool,
+    /// The container
+    #[command(flatten)]
+    pub create: Create,
 }
 
 /// `run`.

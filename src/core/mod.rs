@@ -35,14 +35,29 @@ pub struct Core {
     phase: Phase,
 }
 
-/// The few facts of the plan that decide what happens.
+/// The few facts that decide what happens.
 #[derive(Clone, Copy, Debug)]
-struct Shape {
-    exec: bool,
-    terminal: bool,
-    timeout: Option<Duration>,
+pub struct Shape {
+    /// The runtime is asked for `exec`, not for `create`.
+    pub exec: bool,
+    /// The runtime is to send a terminal.
+    pub terminal: bool,
+    /// How long the process may run, counted from its pid on.
+    pub timeout: Option<Duration>,
     /// The delay of the exit command, if there is one.
-    exit_command: Option<Duration>,
+    pub exit_command: Option<Duration>,
+}
+
+impl Shape {
+    /// That of the container, or the session, that a plan is for.
+    pub fn of(plan: &Plan) -> Shape {
+        Shape {
+            exec: matches!(plan.verb, Verb::Exec { .. }),
+            terminal: matches!(plan.stdio, Stdio::Terminal { .. }),
+            timeout: plan.timeout,
+            exit_command: plan.exit_command.as_ref().map(|command| command.delay),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -76,13 +91,7 @@ enum Phase {
 
 impl Core {
     /// A lifecycle in its first phase, which ends with [`Event::Go`].
-    pub fn new(plan: &Plan) -> Core {
-        let shape = Shape {
-            exec: matches!(plan.verb, Verb::Exec { .. }),
-            terminal: matches!(plan.stdio, Stdio::Terminal { .. }),
-            timeout: plan.timeout,
-            exit_command: plan.exit_command.as_ref().map(|command| command.delay),
-        };
+    pub fn new(shape: Shape) -> Core {
         Core { shape, phase: Phase::Gated }
     }
 

@@ -26,7 +26,7 @@ struct Run {
 
 impl Run {
     fn new(shape: Shape) -> Run {
-        Run { core: Core { shape, phase: Phase::Gated }, now: Instant::now() }
+        Run { core: Core::new(shape), now: Instant::now() }
     }
 
     fn feed(&mut self, event: Event) -> Vec<Effect> {

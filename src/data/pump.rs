@@ -83,11 +83,10 @@ enum Held {
     Nothing,
 }
 
-/// The streams, and all that their output goes to.
+/// The streams of one process, and the clients that hear them. The logs, which get everything first,
+/// belong to the supervisor, and are lent.
 #[derive(Debug)]
 pub struct Pump {
-    /// The logs, which get everything first.
-    pub sinks: Sinks,
     /// The attached clients.
     pub clients: Clients,
     taps: Vec<Tap>,
@@ -102,11 +101,10 @@ pub struct Pump {
     draining: bool,
 }
 
-impl Pump {
+impl Default for Pump {
     /// A pump without streams. It holds stderr back until [`Pump::release_stderr`].
-    pub fn new(sinks: Sinks) -> Pump {
+    fn default() -> Pump {
         Pump {
-            sinks,
             clients: Clients::default(),
             taps: Vec::new(),
             taken: Vec::new(),
@@ -117,7 +115,9 @@ impl Pump {
             draining: false,
         }
     }
+}
 
+impl Pump {
     /// Adds a non-blocking stream.
     pub fn add(&mut self, stream: Stream, fd: OwnedFd, terminal: bool) {
         self.taps.push(Tap { stream, fd, terminal, phase: Phase::Flowing, waiting: false });
@@ -130,10 +130,10 @@ impl Pump {
     }
 
     /// Reads once.
-    pub fn read(&mut self, stream: Stream) -> Turn {
+    pub fn read(&mut self, stream: Stream, sinks: &Sinks) -> Turn {
         let Some(at) = self.taps.iter().position(|tap| tap.stream == stream) else { return Turn::Dry };
         // What is held back goes neither to logs nor to clients, so it waits for none of them.
-        let paused = self.paused() && !(stream == Stream::Stderr && self.undecided());
+        let paused = self.paused(sinks) && !(stream == Stream::Stderr && self.undecided());
         let tap = &mut self.taps[at];
         tap.waiting = paused;
         if paused || tap.phase == Phase::Done {
@@ -149,7 +149,7 @@ impl Pump {
     }
 
     /// Passes on what the last read gave.
-    pub fn pass_on(&mut self, stream: Stream) {
+    pub fn pass_on(&mut self, stream: Stream, sinks: &mut Sinks) {
         let chunk = std::mem::take(&mut self.buffer);
         match &mut self.held {
             Held::Undecided(held) if stream == Stream::Stderr => {
@@ -158,10 +158,10 @@ impl Pump {
                 held.extend_from_slice(&chunk);
                 if held.len() > HELD_MAX {
                     self.held = Held::Output(std::mem::take(held));
-                    self.deliver_held();
+                    self.deliver_held(sinks);
                 }
             }
-            Held::Undecided(_) | Held::Output(_) | Held::Nothing => self.deliver(stream, &chunk),
+            Held::Undecided(_) | Held::Output(_) | Held::Nothing => self.deliver(stream, &chunk, sinks),
         }
         self.buffer = chunk;
     }
@@ -172,11 +172,11 @@ impl Pump {
     }
 
     /// The launch has succeeded: what the runtime wrote to stderr is the container's output.
-    pub fn release_stderr(&mut self) {
+    pub fn release_stderr(&mut self, sinks: &mut Sinks) {
         self.text = Vec::new();
         if let Held::Undecided(held) = std::mem::replace(&mut self.held, Held::Nothing) {
             self.held = Held::Output(held);
-            self.deliver_held();
+            self.deliver_held(sinks);
         }
     }
 
@@ -202,18 +202,18 @@ impl Pump {
     }
 
     /// Whether draining is complete: streams read, logs written, clients served.
-    pub fn drained(&self) -> bool {
+    pub fn drained(&self, sinks: &Sinks) -> bool {
         self.streams_are_read()
             && matches!(self.held, Held::Nothing)
-            && !self.sinks.blocked()
+            && !sinks.blocked()
             && self.clients.settled()
     }
 
     /// Draining is over, complete or not: what is still there to be read goes to the logs without
     /// waiting for one of them. Each counts what it cannot take.
-    pub fn end_drain(&mut self) {
+    pub fn end_drain(&mut self, sinks: &mut Sinks) {
         if let Held::Output(held) = std::mem::replace(&mut self.held, Held::Nothing) {
-            self.deliver(Stream::Stderr, &held);
+            self.deliver(Stream::Stderr, &held, sinks);
         }
         for mut tap in std::mem::take(&mut self.taps) {
             while tap.phase != Phase::Done {
@@ -222,18 +222,17 @@ impl Pump {
                 if read != Read::Bytes {
                     break;
                 }
-                self.pass_on(tap.stream);
+                self.pass_on(tap.stream, sinks);
             }
             self.taps.push(tap);
         }
-        self.sinks.finish(Timestamp::now());
     }
 
     /// What was held up, if it can now go on: output is delivered, and the streams that had
     /// something to read are returned.
-    pub fn resume(&mut self) -> Vec<Stream> {
-        self.deliver_held();
-        if self.paused() {
+    pub fn resume(&mut self, sinks: &mut Sinks) -> Vec<Stream> {
+        self.deliver_held(sinks);
+        if self.paused(sinks) {
             return Vec::new();
         }
         let waiting = |tap: &mut Tap| std::mem::take(&mut tap.waiting).then_some(tap.stream);
@@ -247,7 +246,7 @@ impl Pump {
 
     /// When time alone will change something, if it will.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.sinks.deadline(), self.clients.deadline()].into_iter().flatten().min()
+        self.clients.deadline()
     }
 
     /// What was read from each stream so far.
@@ -269,31 +268,31 @@ impl Pump {
 
     /// Held output goes first. A journal may hold up the last output for as long as draining lasts,
     /// but a client may not: what is left then is bounded, so its queue may grow by that.
-    fn paused(&self) -> bool {
-        matches!(self.held, Held::Output(_)) || self.receivers_are_behind()
+    fn paused(&self, sinks: &Sinks) -> bool {
+        matches!(self.held, Held::Output(_)) || self.receivers_are_behind(sinks)
     }
 
-    fn receivers_are_behind(&self) -> bool {
-        self.sinks.blocked() || (self.clients.full() && !self.draining)
+    fn receivers_are_behind(&self, sinks: &Sinks) -> bool {
+        sinks.blocked() || (self.clients.full() && !self.draining)
     }
 
-    fn deliver_held(&mut self) {
-        if self.receivers_are_behind() {
+    fn deliver_held(&mut self, sinks: &mut Sinks) {
+        if self.receivers_are_behind(sinks) {
             return;
         }
         match std::mem::replace(&mut self.held, Held::Nothing) {
-            Held::Output(held) => self.deliver(Stream::Stderr, &held),
+            Held::Output(held) => self.deliver(Stream::Stderr, &held, sinks),
             other => self.held = other,
         }
     }
 
     /// The logs first, the clients second.
-    fn deliver(&mut self, stream: Stream, chunk: &[u8]) {
+    fn deliver(&mut self, stream: Stream, chunk: &[u8], sinks: &mut Sinks) {
         if chunk.is_empty() {
             return;
         }
         let begun = Instant::now();
-        self.sinks.write(Timestamp::now(), stream, chunk);
+        sinks.write(Timestamp::now(), stream, chunk);
         self.write_time = begun.elapsed();
         if !self.clients.is_empty() {
             self.clients.offer(&Output { now: Instant::now(), stream, chunk });

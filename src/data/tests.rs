@@ -19,6 +19,7 @@ const WORDS: &[u8] = b"what the runtime said\n";
 /// A pump with both logs in `dir`, and the writing ends of its streams.
 struct Rig {
     pump: Pump,
+    sinks: Sinks,
     journald: UnixDatagram,
     stdout: std::io::PipeWriter,
     stderr: std::io::PipeWriter,
@@ -41,25 +42,26 @@ impl Rig {
             JournalLog { tag: None, labels: Vec::new(), mark_partial: true, priority_prefix: false };
         let plan = LogPlan { file: Some(file), journal: Some(journal) };
         let identity = Identity { id: "0123456789abcdef".to_owned(), uuid: None, name: None };
-        let mut pump = Pump::new(Sinks::open_at(&plan, &identity, &socket).unwrap());
+        let sinks = Sinks::open_at(&plan, &identity, &socket).unwrap();
+        let mut pump = Pump::default();
         let [stdout, stderr] = [Stream::Stdout, Stream::Stderr].map(|stream| {
             let (read, write) = std::io::pipe().unwrap();
             set_nonblocking(&read).unwrap();
             pump.add(stream, OwnedFd::from(read), false);
             write
         });
-        Rig { pump, journald, stdout, stderr }
+        Rig { pump, sinks, journald, stdout, stderr }
     }
 
     /// Reads and passes on one chunk, which must be there.
     fn chunk(&mut self, stream: Stream) {
-        assert!(matches!(self.pump.read(stream), Turn::Chunk));
-        self.pump.pass_on(stream);
+        assert!(matches!(self.pump.read(stream, &self.sinks), Turn::Chunk));
+        self.pump.pass_on(stream, &mut self.sinks);
     }
 
     /// The runtime writes to stderr while the journal takes nothing; then the launch has succeeded.
     fn launch_while_the_journal_is_full(&mut self) {
-        while !self.pump.sinks.blocked() {
+        while !self.sinks.blocked() {
             self.stdout.write_all(b"output\n").unwrap();
             self.chunk(Stream::Stdout);
         }
@@ -69,7 +71,7 @@ impl Rig {
     fn launch(&mut self) {
         self.stderr.write_all(WORDS).unwrap();
         self.chunk(Stream::Stderr);
-        self.pump.release_stderr();
+        self.pump.release_stderr(&mut self.sinks);
     }
 
     /// A client whose queue is full, and its other side.
@@ -96,7 +98,7 @@ impl Rig {
     }
 
     fn lost(&self) -> (u64, u64) {
-        let tally = self.pump.sinks.counts(Stream::Stderr);
+        let tally = self.sinks.counts(Stream::Stderr);
         (tally.file.unwrap().lost, tally.journal.unwrap().lost)
     }
 }
@@ -113,11 +115,11 @@ fn what_the_runtime_said_waits_for_a_journal_that_is_behind() {
     let mut rig = Rig::new(dir.path());
     rig.launch_while_the_journal_is_full();
     rig.stderr.write_all(b"later\n").unwrap();
-    assert!(matches!(rig.pump.read(Stream::Stderr), Turn::Dry), "read past what is held back");
+    assert!(matches!(rig.pump.read(Stream::Stderr, &rig.sinks), Turn::Dry), "read past what is held back");
     let mut heard = false;
-    while rig.pump.resume().is_empty() {
+    while rig.pump.resume(&mut rig.sinks).is_empty() {
         heard |= rig.journal_hears_the_words();
-        rig.pump.sinks.turn(Instant::now());
+        rig.sinks.turn(Instant::now());
     }
     rig.chunk(Stream::Stderr);
     assert!(rig.journal_hears_the_words() || heard);
@@ -132,8 +134,8 @@ fn what_the_runtime_said_is_logged_even_if_the_container_ends_meanwhile() {
     let mut rig = Rig::new(dir.path());
     rig.launch_while_the_journal_is_full();
     rig.pump.begin_drain();
-    assert!(!rig.pump.drained());
-    rig.pump.end_drain();
+    assert!(!rig.pump.drained(&rig.sinks));
+    rig.pump.end_drain(&mut rig.sinks);
     assert_eq!((in_the_file(dir.path()), rig.lost()), (1, (0, WORDS.len() as u64)));
 }
 
@@ -155,7 +157,7 @@ fn what_the_runtime_said_waits_for_a_client_that_is_behind() {
     while !rig.pump.clients.settled() || heard.is_empty() {
         receive(&mut heard);
         rig.pump.clients.flush(id);
-        rig.pump.resume();
+        rig.pump.resume(&mut rig.sinks);
     }
     assert_eq!((&heard[..], in_the_file(dir.path()), rig.lost()), (WORDS, 1, (0, 0)));
 }

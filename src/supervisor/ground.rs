@@ -37,6 +37,7 @@ pub(super) struct Ground {
     pub reactor: Reactor,
     pub signals: Signals,
     pub streams: Streams,
+    pub console: Option<Console>,
     pub endpoints: Endpoints,
 }
 
@@ -47,6 +48,9 @@ impl Ground {
             reactor: Reactor::new().map_err(|e| Error::io("Failed to make an epoll instance", e))?,
             signals: Signals::open().map_err(|e| Error::io("Failed to catch signals", e))?,
             streams: Streams::open(plan.stdio)?,
+            console: matches!(plan.stdio, Stdio::Terminal { .. })
+                .then(|| Console::open(&plan.endpoints.console_dir))
+                .transpose()?,
             endpoints: Endpoints::default(),
         };
         match ground.endpoints.make(plan) {
@@ -67,8 +71,6 @@ pub(super) struct Endpoints {
     pub winsz: Option<Fifo>,
     pub notify: Option<Relay>,
     pub control: Option<Control>,
-    /// Until the terminal has come.
-    pub console: Option<Console>,
 }
 
 impl Endpoints {
@@ -82,9 +84,6 @@ impl Endpoints {
             .and_then(|dir| Control::open(dir).inspect_err(|error| log::warn!("{}", error.text())).ok());
         if let (Some(bundle), Some(host)) = (bundle, &plan.endpoints.notify) {
             self.notify = Some(Relay::bind(bundle, host.as_ref())?);
-        }
-        if matches!(plan.stdio, Stdio::Terminal { .. }) {
-            self.console = Some(Console::open(&plan.endpoints.console_dir)?);
         }
         let (Some(bundle), false) = (bundle, plan.stdio == Stdio::Passthrough) else { return Ok(()) };
         let names = plan.endpoints.socket_dir.as_deref().zip(plan.identity.uuid.as_deref());
@@ -103,7 +102,6 @@ impl Endpoints {
         for fifo in [&self.ctl, &self.winsz].into_iter().flatten() {
             remove(fifo.path());
         }
-        self.console = None;
         if let Some(control) = &self.control {
             control.remove_dir();
         }

@@ -3,12 +3,14 @@
 //! [`run`] is the launch from top to bottom. After it, `turns` says what each ready descriptor
 //! leads to, and `perform` what each effect of the lifecycle is done with.
 
+mod checkpoint;
 mod control;
 mod debug;
 mod ground;
 mod life;
 mod operations;
 mod perform;
+mod process;
 mod ps;
 mod record;
 mod requests;
@@ -21,56 +23,47 @@ mod turns;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use crate::core::{Core, Effect, Event};
-use crate::data::{Input, Pump};
+use conward_protocol::Cause;
+
+use crate::core::{Core, Effect, Event, Shape};
 use crate::error::{Error, reason};
 use crate::launch::{self, Standing};
-use crate::pid::Pid;
-use crate::plan::{Plan, Said, Stdio, Stream, Verb};
+use crate::plan::{Plan, Said, Stdio, Verb};
 use crate::reactor::{Reactor, Ready, Watch};
 use crate::serve::attach::Attach;
 use crate::serve::caller::Caller;
-use crate::serve::console::Console;
 use crate::serve::control::{Control, ControlId};
-use crate::serve::fifos::Size;
 use crate::serve::oom::OomWatch;
 use crate::sink::Sinks;
 use crate::sys::fds::Inherited;
-use crate::sys::pidfd::PidFd;
 use crate::sys::signals::{self, Signals};
-use crate::sys::{memory, process};
+use crate::sys::{self, memory};
 use debug::Kept;
 use ground::{Endpoints, Ground, Lent};
 use life::Life;
 use operations::{Operation, OperationId};
+use process::Process;
 use record::Unwritten;
 use requests::Waiter;
-use source::Source;
+use source::{CONTAINER, ProcessId, Source};
 use stop::Stopping;
 
 /// What a supervisor owns.
 pub struct Supervisor {
     plan: Plan,
-    core: Core,
     reactor: Reactor,
     signals: Signals,
     caller: Caller,
     inherited: Inherited,
-    pump: Pump,
-    input: Input,
-    /// The runtime's side of the container's streams, until it is started.
-    theirs: [Option<OwnedFd>; 3],
+    container: Process,
+    /// The logs, which get all output of the container.
+    sinks: Sinks,
     null: File,
     endpoints: Endpoints,
-    /// Whether the terminal that came can be used; `None`: none has come.
-    terminal: Option<Result<(), String>>,
-    /// The size to give to the terminal when it comes.
-    size: Option<Size>,
-    init: Option<Init>,
     oom: Option<OomWatch>,
     oom_score: Option<String>,
     /// What managers are told.
@@ -83,11 +76,12 @@ pub struct Supervisor {
     next_operation: OperationId,
     /// Memory of the launch is still to be given back.
     untidy: bool,
+    /// Who has asked for something, other than `stop`, that ends the container by SIGKILL.
+    ended_by: Option<Cause>,
     /// The one `stop` at work.
     stopping: Option<Stopping>,
     /// What the supervisor said last.
     diagnostics: Kept,
-    draining: bool,
     /// Whether all output is in all logs, once that is known.
     log_complete: bool,
     /// The exit status in decimal, once it is known, and the files that still lack it.
@@ -97,26 +91,12 @@ pub struct Supervisor {
     finished: Option<u8>,
 }
 
-/// The container's first process, until it has ended.
-struct Init {
-    pid: Pid,
-    /// It is a child of ours, so its pid cannot be reused before we reap it.
-    child: bool,
-    /// `None` on kernels before 5.3.
-    handle: Option<PidFd>,
-    /// When to ask again how it ended, after it was seen to end.
-    ask_again: Option<Instant>,
-    asked: u32,
-}
-
-impl Init {
-    /// Sends a signal to this very process.
-    fn signal(&self, signal: i32) -> io::Result<()> {
-        match &self.handle {
-            Some(handle) => handle.signal(signal),
-            None => process::signal_child(self.pid, signal),
-        }
-    }
+/// A process, and what the supervisor lends it.
+struct At<'a> {
+    process: &'a mut Process,
+    reactor: &'a mut Reactor,
+    /// Where its output is logged.
+    sinks: &'a mut Sinks,
 }
 
 /// Runs one container from its creation to its end. Returns the exit status for the process.
@@ -146,9 +126,9 @@ fn stand_up(plan: Plan, said: Receiver<Said>) -> Result<Option<Box<Supervisor>>,
     let null = File::options().read(true).write(true).open("/dev/null");
     let null = null.map_err(|e| Error::io("Failed to open /dev/null", e))?;
 
-    process::set_umask();
+    sys::process::set_umask();
     let sinks = Sinks::open(&plan.logs, &plan.identity)?;
-    let oom_score = process::protect_from_oom();
+    let oom_score = sys::process::protect_from_oom();
     signals::prepare().map_err(|e| Error::io("Failed to set up signals", e))?;
     let mut lent = Lent { caller, inherited, sinks, oom_score, null, said };
 
@@ -173,7 +153,7 @@ fn supervise(plan: Plan, mut lent: Lent) -> Box<Supervisor> {
         Err(error) => {
             log::error!("{}", error.text());
             lent.caller.failed(error.text().as_bytes());
-            process::end_now(1)
+            sys::process::end_now(1)
         }
     }
 }
@@ -183,37 +163,22 @@ fn prepare(plan: &Plan, null: &File) -> Result<(), Error> {
     if plan.stdio != Stdio::Passthrough {
         launch::release_stdio(null)?;
     }
-    process::set_subreaper(true).map_err(|e| Error::io("Failed to become a subreaper", e))
+    sys::process::set_subreaper(true).map_err(|e| Error::io("Failed to become a subreaper", e))
 }
 
 impl Supervisor {
     fn new(plan: Plan, lent: Lent, ground: Ground) -> Supervisor {
-        let mut pump = Pump::new(lent.sinks);
-        if let Some(fd) = ground.streams.stdout {
-            pump.add(Stream::Stdout, fd, false);
-        }
-        if let Some(fd) = ground.streams.stderr {
-            pump.add(Stream::Stderr, fd, false);
-        }
-        let input = match (plan.stdio, ground.streams.stdin) {
-            (Stdio::Terminal { stdin, leave_open }, _) => Input::awaited(stdin && !leave_open),
-            (Stdio::Pipes { leave_open, .. }, Some(fd)) => Input::open(fd, !leave_open),
-            (Stdio::Pipes { .. } | Stdio::Passthrough, _) => Input::nowhere(),
-        };
+        let core = Core::new(Shape::of(&plan));
+        let container = Process::new(CONTAINER, plan.stdio, core, ground.streams, ground.console);
         Supervisor {
-            core: Core::new(&plan),
             reactor: ground.reactor,
             signals: ground.signals,
             caller: lent.caller,
             inherited: lent.inherited,
-            pump,
-            input,
-            theirs: ground.streams.theirs,
+            container,
+            sinks: lent.sinks,
             null: lent.null,
             endpoints: ground.endpoints,
-            terminal: None,
-            size: None,
-            init: None,
             oom: None,
             oom_score: lent.oom_score,
             life: Life::new(),
@@ -223,9 +188,9 @@ impl Supervisor {
             operations: Vec::new(),
             next_operation: 0,
             untidy: false,
+            ended_by: None,
             stopping: None,
             diagnostics: Kept::new(lent.said),
-            draining: false,
             log_complete: false,
             status: String::new(),
             unwritten: Vec::new(),
@@ -239,13 +204,14 @@ impl Supervisor {
         if let Err(error) = self.watch_all() {
             let text = format!("Failed to watch the container's streams and endpoints: {}", reason(&error));
             self.caller.failed(text.as_bytes());
+            self.container.console = None;
             self.endpoints.remove();
             self.finished = Some(1);
             return;
         }
         self.caller.attach_is_ready();
         if !self.waits_for_second_start() {
-            self.happen(Event::Go);
+            self.happen(CONTAINER, Event::Go);
         }
     }
 
@@ -254,23 +220,15 @@ impl Supervisor {
             fd.map_or(Ok(()), |fd| self.reactor.watch(fd, source.id(), Watch::Reads))
         };
         reads(Some(self.signals.as_fd()), Source::Signals)?;
-        reads(self.pump.fd(Stream::Stdout), Source::Stdout)?;
-        reads(self.pump.fd(Stream::Stderr), Source::Stderr)?;
         let endpoints = &self.endpoints;
         reads(endpoints.attach.as_ref().and_then(Attach::fd), Source::Attach)?;
         reads(endpoints.ctl.as_ref().map(AsFd::as_fd), Source::Ctl)?;
         reads(endpoints.winsz.as_ref().map(AsFd::as_fd), Source::Winsz)?;
         reads(endpoints.notify.as_ref().map(AsFd::as_fd), Source::Notify)?;
-        reads(endpoints.console.as_ref().and_then(Console::fd), Source::Console)?;
         reads(endpoints.control.as_ref().map(Control::listener), Source::ControlListener)?;
-        self.watch_stdin()?;
-        let journal = self.pump.sinks.journal_fd();
+        self.container.watch(&self.reactor)?;
+        let journal = self.sinks.journal_fd();
         journal.map_or(Ok(()), |fd| self.reactor.watch(fd, Source::Journal.id(), Watch::Writes))
-    }
-
-    fn watch_stdin(&self) -> io::Result<()> {
-        let fd = self.input.fd();
-        fd.map_or(Ok(()), |fd| self.reactor.watch(fd, Source::Stdin.id(), Watch::Writes))
     }
 
     /// Whether the runtime is to wait for a second word, which a pipe that can be watched will bring.
@@ -287,10 +245,19 @@ impl Supervisor {
         }
     }
 
+    /// A process that is looked after, as long as it is.
+    fn at(&mut self, whom: ProcessId) -> Option<At<'_>> {
+        (whom == CONTAINER).then_some(At {
+            process: &mut self.container,
+            reactor: &mut self.reactor,
+            sinks: &mut self.sinks,
+        })
+    }
+
     fn turn_until_finished(&mut self) -> u8 {
         let mut ready: Vec<Ready> = Vec::new();
         loop {
-            let owes_nothing = self.pump.clients.is_empty() && self.unwritten.is_empty();
+            let owes_nothing = self.container.pump.clients.is_empty() && self.unwritten.is_empty();
             if let Some(status) = self.finished.filter(|_| owes_nothing) {
                 return status;
             }
@@ -311,21 +278,22 @@ impl Supervisor {
 
     /// When the loop must go on even if nothing comes; `None` while the container just runs.
     fn deadline(&self) -> Option<Instant> {
-        let asking = self.init.as_ref().and_then(|init| init.ask_again);
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
-        let ours = [asking, unwritten, late, stopping];
-        ours.into_iter().chain([self.core.deadline(), self.pump.deadline()]).flatten().min()
+        let ours = [unwritten, late, stopping, self.sinks.deadline(), self.container.deadline()];
+        ours.into_iter().flatten().min()
     }
 
-    /// Tells the lifecycle what happened, and does what it asks for, until it asks for nothing.
-    fn happen(&mut self, event: Event) {
+    /// Tells the lifecycle of a process what happened, and does what it asks for, until it asks for
+    /// nothing.
+    fn happen(&mut self, whom: ProcessId, event: Event) {
         let mut events = VecDeque::from([event]);
         let mut effects: Vec<Effect> = Vec::new();
         while let Some(event) = events.pop_front() {
             log::trace!("event: {event:?}");
-            self.core.handle(Instant::now(), event, &mut effects);
+            let Some(At { process, .. }) = self.at(whom) else { return };
+            process.core.handle(Instant::now(), event, &mut effects);
             for effect in effects.drain(..) {
                 log::trace!("effect: {effect:?}");
                 events.extend(self.perform(effect));

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use conward_protocol::request::Checkpoint;
 use conward_protocol::{Exit, Op, Signal, Tag};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
@@ -31,6 +32,8 @@ pub(super) type OperationId = usize;
 pub(super) enum Task {
     /// A request; its end is the answer. With `kill`, the signal.
     Request { client: ControlId, tag: Option<Tag>, op: Op, signal: Option<Signal> },
+    /// A `checkpoint`, whose end is the answer too.
+    Checkpoint { client: ControlId, tag: Option<Tag>, request: Box<Checkpoint> },
     /// A `stop` has the container frozen, so that nothing can fork while it is killed.
     Freeze,
     /// A `stop` has all processes killed.
@@ -43,7 +46,7 @@ impl Task {
     /// Who waits for the answer.
     pub fn client(&self) -> Option<ControlId> {
         match self {
-            Task::Request { client, .. } => Some(*client),
+            Task::Request { client, .. } | Task::Checkpoint { client, .. } => Some(*client),
             Task::Freeze | Task::KillAll | Task::Thaw => None,
         }
     }
@@ -58,7 +61,7 @@ impl Task {
 
     fn deadline(&self) -> Duration {
         match self {
-            Task::Request { .. } => DEADLINE,
+            Task::Request { .. } | Task::Checkpoint { .. } => DEADLINE,
             Task::Freeze | Task::KillAll | Task::Thaw => STEP_DEADLINE,
         }
     }

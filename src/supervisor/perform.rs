@@ -7,19 +7,17 @@ use std::time::Instant;
 use conward_protocol::{Cause, Exit, State, Step, What};
 
 use super::stop::Stopping;
-use super::turns::output;
-use super::{Init, Source, Supervisor};
+use super::{Source, Supervisor};
 use crate::core::{Effect, Event, Failure, Settled};
-use crate::data::Turn;
 use crate::error::reason;
 use crate::launch;
 use crate::pid::Pid;
-use crate::plan::{Stdio, Stream};
-use crate::reactor::{Ready, Watch};
+use crate::plan::{Stdio, Verb};
+use crate::reactor::Watch;
 use crate::serve::attach::Attach;
 use crate::serve::console::Console;
 use crate::serve::oom::OomWatch;
-use crate::sys::pidfd::PidFd;
+use crate::sys::clock::Timestamp;
 use crate::sys::process;
 use crate::sys::process::Relation;
 use crate::sys::spawn::Spawn;
@@ -32,9 +30,14 @@ impl Supervisor {
             Effect::Settle => return Some(Event::Settled(self.settle())),
             Effect::Adopt(pid) => return Some(self.adopt(pid)),
             Effect::Launched(pid) => {
-                self.pump.release_stderr();
+                self.container.pump.release_stderr(&mut self.sinks);
                 self.life.created(pid);
                 self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
+                if matches!(self.plan.verb, Verb::Restore { .. }) {
+                    // Its program goes on where it was.
+                    self.life.started();
+                    self.announce(What::Started, Cause::Runtime);
+                }
                 self.caller.launched(pid);
                 self.untidy = true;
             }
@@ -51,7 +54,8 @@ impl Supervisor {
             Effect::Record(exit) => {
                 self.record(exit);
                 self.note_record();
-                return Some(Event::Recorded);
+                // Else `end_after_checkpoint` says it.
+                return (!self.checkpoint_at_work()).then_some(Event::Recorded);
             }
             Effect::LetGo => self.let_go(),
             Effect::RunExitCommand => return Some(Event::CommandSpawned(self.spawn_exit_command())),
@@ -70,14 +74,14 @@ impl Supervisor {
         let own = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         let spawned = Spawn {
             program: &self.plan.runtime.program,
-            argv: &launch::argv(&self.plan, self.endpoints.console.as_ref().map(Console::argument)),
-            stdio: launch::ends(self.plan.stdio, &self.theirs, &self.null, own),
+            argv: &launch::argv(&self.plan, self.container.console.as_ref().map(Console::argument)),
+            stdio: launch::ends(self.plan.stdio, &self.container.theirs, &self.null, own),
             die_with_supervisor: true,
             oom_score_adj: self.oom_score.as_deref(),
             set_listen_pid,
         }
         .start();
-        self.theirs = [None, None, None];
+        self.container.theirs = [None, None, None];
         if self.plan.stdio == Stdio::Passthrough
             && let Err(error) = launch::release_stdio(&self.null)
         {
@@ -90,42 +94,15 @@ impl Supervisor {
 
     /// The runtime has ended, so whatever it had to say is there by now.
     fn settle(&mut self) -> Settled {
-        self.on_console();
-        self.endpoints.console = None;
-        while self.pump.undecided() {
-            match self.pump.read(Stream::Stderr) {
-                Turn::Chunk => self.pump.pass_on(Stream::Stderr),
-                Turn::Dry => break,
-                Turn::Ended(fd) => {
-                    self.close(fd);
-                    break;
-                }
-            }
-        }
-        let nobody = || Err("Runtime did not set up terminal".to_owned());
-        Settled {
-            pid: launch::read_pid(&self.plan.runtime.pid_file),
-            console: self.terminal.clone().unwrap_or_else(nobody),
-        }
+        let console = self.container.settle(&mut self.reactor, &mut self.sinks);
+        Settled { pid: launch::read_pid(&self.plan.runtime.pid_file), console }
     }
 
-    /// Takes hold of the container's process, which may be a zombie, or no child of ours.
     fn adopt(&mut self, pid: Pid) -> Event {
-        let relation = process::relation(pid);
-        let child = relation != Relation::Stranger;
-        let handle = match PidFd::open(pid) {
-            Ok(handle) => Some(handle),
-            Err(_) if child => None,
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Event::Departed(Exit::Unknown),
-            Err(error) => return Event::Adopted(Err(reason(&error))),
-        };
-        if !child
-            && let Some(handle) = &handle
-            && let Err(error) = self.reactor.watch(handle, Source::Init.id(), Watch::Reads)
-        {
-            return Event::Adopted(Err(reason(&error)));
+        let event = self.container.adopt(&self.reactor, pid);
+        if event != Event::Adopted(Ok(())) {
+            return event;
         }
-        self.init = Some(Init { pid, child, handle, ask_again: None, asked: 0 });
         // Before the caller learns the pid: whatever happens later is news. But the dead have left
         // their cgroup for the root (cgroups(7)), which is nobody's business here.
         self.oom = OomWatch::arm(pid).filter(|_| process::relation(pid) != Relation::Ended);
@@ -134,47 +111,49 @@ impl Supervisor {
         {
             log::warn!("cannot wait for out-of-memory events: {}", reason(&error));
         }
-        Event::Adopted(Ok(()))
+        event
     }
 
     fn fail(&mut self, failure: &Failure) {
-        let stderr = self.pump.take_text();
+        let stderr = self.container.pump.take_text();
         let text = launch::failure_text(failure, &self.plan, stderr);
         self.caller.failed(&text);
         let message = String::from_utf8_lossy(&text).into_owned();
         self.announce(What::CreateFailed { message }, Cause::Runtime);
-        self.pump.begin_drain();
-        self.pump.end_drain();
+        self.container.pump.begin_drain();
+        self.end_drain();
         self.tell_losses();
-        self.endpoints.console = None;
+        self.container.console = None;
         self.inherited.close();
         self.close_clients();
         self.endpoints.remove();
     }
 
     fn signal_container(&mut self, signal: i32) {
-        if let Some(init) = &self.init {
+        if let Some(init) = &self.container.init {
             warn_unless_sent("the container", init.signal(signal));
         }
     }
 
     fn kill_container(&mut self) {
-        if let Some(init) = self.init.as_ref().filter(|init| init.child) {
+        if let Some(init) = self.container.init.as_ref().filter(|init| init.child) {
             process::kill_group_of(init.pid);
         }
         self.signal_container(libc::SIGKILL);
     }
 
-    /// From here on the loop goes on until [`crate::data::Pump::drained`], or the lifecycle's limit.
+    /// From here on the loop goes on until [`super::process::Process::is_drained`], or the lifecycle's limit.
     fn drain(&mut self) {
         if self.oom.as_mut().is_some_and(OomWatch::turn) {
             self.note_oom();
         }
-        self.pump.begin_drain();
-        self.draining = true;
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            self.reactor.again(Ready::to_read(output(stream).id()));
-        }
+        self.container.drain(&mut self.reactor);
+    }
+
+    /// What is still to be read goes to the logs, and they are finished.
+    pub(super) fn end_drain(&mut self) {
+        self.container.pump.end_drain(&mut self.sinks);
+        self.sinks.finish(Timestamp::now());
     }
 
     /// Nobody new can attach, and clients that have everything see the end.
@@ -182,7 +161,7 @@ impl Supervisor {
         if let Some(listener) = self.endpoints.attach.as_mut().and_then(Attach::close) {
             self.close(listener);
         }
-        for fd in self.pump.clients.part(Instant::now()) {
+        for fd in self.container.pump.clients.part(Instant::now()) {
             self.close(fd);
         }
     }
@@ -194,9 +173,7 @@ impl Supervisor {
             self.reactor.forget(pipe);
         }
         self.caller.hang_up();
-        for fd in self.pump.close_streams().into_iter().chain(self.input.close()) {
-            self.close(fd);
-        }
+        self.container.close_streams(&self.reactor);
         for fifo in [self.endpoints.ctl.take(), self.endpoints.winsz.take()].into_iter().flatten() {
             self.reactor.forget(&fifo);
         }
@@ -206,11 +183,11 @@ impl Supervisor {
         if let Some(watch) = self.oom.take() {
             self.reactor.forget(&watch);
         }
-        if let Some(journal) = self.pump.sinks.journal_fd() {
+        if let Some(journal) = self.sinks.journal_fd() {
             self.reactor.forget(journal);
         }
-        self.pump.sinks.sync();
-        self.pump.sinks.close();
+        self.sinks.sync();
+        self.sinks.close();
         if let Err(error) = process::set_subreaper(false) {
             log::warn!("cannot stop being a subreaper: {}", reason(&error));
         }
@@ -246,7 +223,8 @@ impl Supervisor {
         let cause = match exit {
             Exit::TimedOut => Cause::Timeout,
             Exit::Code(_) | Exit::Signal(_) | Exit::Unknown => {
-                self.stopping.as_ref().map_or(Cause::Container, Stopping::cause)
+                let killed = self.ended_by.clone().filter(|_| exit == Exit::Signal(9));
+                self.stopping.as_ref().map(Stopping::cause).or(killed).unwrap_or(Cause::Container)
             }
         };
         self.announce(What::Exited { exit, core_dumped }, cause);

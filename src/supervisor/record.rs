@@ -30,9 +30,9 @@ impl Supervisor {
     /// the general before the particular (CRI-O reads the first when it sees the second), then the
     /// message; no failed step holds up the next.
     pub(super) fn record(&mut self, exit: Exit) {
-        self.draining = false;
-        let read_to_the_end = self.pump.streams_are_read();
-        self.pump.end_drain();
+        self.container.draining = false;
+        let read_to_the_end = self.container.pump.streams_are_read();
+        self.end_drain();
         // To be told in any case.
         let lossy = self.tell_losses();
         self.log_complete = read_to_the_end && !lossy;
@@ -87,7 +87,7 @@ impl Supervisor {
     pub(super) fn tell_losses(&self) -> bool {
         let mut incomplete = false;
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let tally = self.pump.sinks.counts(stream);
+            let tally = self.sinks.counts(stream);
             for (sink, counts) in [("log file", tally.file), ("journal", tally.journal)] {
                 let Some(counts) = counts else { continue };
                 let name = stream.name();

@@ -53,7 +53,7 @@ impl Supervisor {
                 Ok(Some(Body::Subscribed(body::Subscribed { missed, last })))
             }
             Request::ReopenLogs => {
-                self.pump.sinks.reopen();
+                self.sinks.reopen();
                 self.announce(What::LogsReopened, cause);
                 let files = u64::from(self.plan.logs.file.is_some());
                 Ok(Some(Body::Reopened(body::Reopened { files })))
@@ -62,12 +62,12 @@ impl Supervisor {
             Request::Update(update) => self.update(id, tag, update),
             Request::Ps => self.ask_runtime(id, tag, Op::Ps, &["ps", "--format=json"]),
             Request::Stats => self.stats(id, tag),
+            Request::Checkpoint(checkpoint) => self.checkpoint(id, tag, checkpoint),
             Request::Debug(debug) => Ok(Some(self.debug(debug))),
             Request::Attach(_)
             | Request::Exec(_)
             | Request::Delete(_)
             | Request::Logs(_)
-            | Request::Checkpoint(_)
             | Request::Upgrade(_) => {
                 let message = format!("{}: this version of the supervisor cannot do it", request.op());
                 Err(Failure::new(ErrorCode::Unsupported, message))
@@ -87,7 +87,7 @@ impl Supervisor {
             version: env!("CARGO_PKG_VERSION").into(),
             bundle: self.plan.runtime.bundle.clone(),
             runtime: self.plan.runtime.program.clone(),
-            terminal: matches!(self.plan.stdio, Stdio::Terminal { .. }),
+            terminal: self.container.has_terminal(),
             exit: self.life.exit,
             times: self.life.times,
             log: self.plan.logs.file.as_ref().map(|file| file.path.display().to_string()),
@@ -100,7 +100,7 @@ impl Supervisor {
     }
 
     fn kill_first_process(&mut self, signal: Signal, cause: Cause) -> Answer {
-        let sent = match &self.init {
+        let sent = match &self.container.init {
             Some(init) => init.signal(signal.number()),
             None => return Err(Failure::new(ErrorCode::NotRunning, "kill: the container has ended")),
         };
@@ -112,10 +112,10 @@ impl Supervisor {
     }
 
     fn resize_by_request(&mut self, rows: u16, cols: u16, cause: Cause) -> Answer {
-        if !matches!(self.plan.stdio, Stdio::Terminal { .. }) {
+        if !self.container.has_terminal() {
             return Err(Failure::new(ErrorCode::NoTerminal, "resize: the container has no terminal"));
         }
-        self.resize(Size { rows, cols });
+        self.container.resize(Size { rows, cols });
         self.announce(What::Resized { rows, cols, exec: None }, cause);
         done()
     }
@@ -124,9 +124,9 @@ impl Supervisor {
         let why = match self.plan.stdio {
             Stdio::Pipes { stdin: true, .. } => {
                 // One that has ended stays so, and that is no news.
-                if self.input.fd().is_some() {
-                    self.input.end();
-                    self.move_input();
+                if self.container.input.fd().is_some() {
+                    self.container.input.end();
+                    self.container.move_input(&mut self.reactor);
                     self.announce(What::StdinClosed { exec: None }, cause);
                 }
                 return done();

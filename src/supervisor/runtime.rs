@@ -46,7 +46,8 @@ impl Supervisor {
         self.ask_runtime_with(task, Op::Update, &verb, Some(resources.as_fd()))
     }
 
-    fn ask_runtime_with(
+    /// Starts the runtime for a task that is answered at its end.
+    pub(super) fn ask_runtime_with(
         &mut self,
         task: Task,
         op: Op,
@@ -133,12 +134,17 @@ impl Supervisor {
                 };
                 self.reply(client, tag, outcome);
             }
-            step => self.stop_step_ended(&step, outcome.err()),
+            Task::Checkpoint { client, tag, request } => {
+                let outcome = self.checkpoint_ended(client, &request, killed, outcome);
+                self.reply(client, tag, outcome);
+                self.end_after_checkpoint();
+            }
+            Task::Freeze | Task::KillAll | Task::Thaw => self.stop_step_ended(&task, outcome.err()),
         }
         true
     }
 
-    fn runtime_failed(&self, op: Op, killed: bool, text: &str) -> Failure {
+    pub(super) fn runtime_failed(&self, op: Op, killed: bool, text: &str) -> Failure {
         let code = match self.life.state {
             _ if killed => ErrorCode::TimedOut,
             State::Stopped | State::Deleted => ErrorCode::Gone,
@@ -194,10 +200,13 @@ impl Supervisor {
     /// work end with it.
     pub(super) fn give_up_operations(&mut self) {
         for operation in std::mem::take(&mut self.operations) {
-            if let Task::Request { client, tag, op, .. } = operation.task {
-                let message = format!("{op}: the supervisor ends before the runtime has done it");
-                self.reply(client, tag, Err(Failure::new(ErrorCode::Gone, message)));
-            }
+            let (client, tag, op) = match operation.task {
+                Task::Request { client, tag, op, .. } => (client, tag, op),
+                Task::Checkpoint { client, tag, .. } => (client, tag, Op::Checkpoint),
+                Task::Freeze | Task::KillAll | Task::Thaw => continue,
+            };
+            let message = format!("{op}: the supervisor ends before the runtime has done it");
+            self.reply(client, tag, Err(Failure::new(ErrorCode::Gone, message)));
         }
     }
 }

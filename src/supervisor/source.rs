@@ -2,8 +2,39 @@
 
 use super::operations::OperationId;
 use crate::data::ClientId;
+use crate::plan::Stream;
 use crate::reactor::SourceId;
 use crate::serve::control::ControlId;
+
+/// Names a process that is looked after: 0 is the container, others are never used twice.
+pub type ProcessId = usize;
+
+/// The container's first process.
+pub const CONTAINER: ProcessId = 0;
+
+/// What is watched of each process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The console socket, then its one connection.
+    Console,
+    /// Its stdout, or its terminal.
+    Stdout,
+    /// Its stderr.
+    Stderr,
+    /// Room in its stdin.
+    Stdin,
+    /// Itself, where it is no child of ours.
+    Init,
+}
+
+impl From<Stream> for Part {
+    fn from(stream: Stream) -> Part {
+        match stream {
+            Stream::Stdout => Part::Stdout,
+            Stream::Stderr => Part::Stderr,
+        }
+    }
+}
 
 /// A watched descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,14 +43,6 @@ pub enum Source {
     Signals,
     /// The caller's second word.
     Start,
-    /// The console socket, then its one connection.
-    Console,
-    /// The container's stdout, or its terminal.
-    Stdout,
-    /// The container's stderr.
-    Stderr,
-    /// Room in the container's stdin.
-    Stdin,
     /// The attach socket.
     Attach,
     /// The `ctl` fifo.
@@ -30,12 +53,12 @@ pub enum Source {
     Notify,
     /// The out-of-memory watch.
     Oom,
-    /// The container's process, where it is no child of ours.
-    Init,
     /// Room in the journal's socket.
     Journal,
     /// The control socket.
     ControlListener,
+    /// Something of a process.
+    Of(ProcessId, Part),
     /// An attached client.
     Client(ClientId),
     /// A client of the control socket.
@@ -44,23 +67,24 @@ pub enum Source {
     Operation(OperationId),
 }
 
-/// Those without a number of their own, in the order of their ids.
-const FIXED: [Source; 14] = [
+/// Those that there is one of, in the order of their ids.
+const FIXED: [Source; 9] = [
     Source::Signals,
     Source::Start,
-    Source::Console,
-    Source::Stdout,
-    Source::Stderr,
-    Source::Stdin,
     Source::Attach,
     Source::Ctl,
     Source::Winsz,
     Source::Notify,
     Source::Oom,
-    Source::Init,
     Source::Journal,
     Source::ControlListener,
 ];
+
+/// The parts of a process, in the order of their ids.
+const PARTS: [Part; 5] = [Part::Console, Part::Stdout, Part::Stderr, Part::Stdin, Part::Init];
+
+/// Kinds of sources that there are many of.
+const KINDS: usize = 3 + PARTS.len();
 
 impl Source {
     /// The number that the reactor knows it by.
@@ -68,21 +92,17 @@ impl Source {
         match self {
             Source::Signals => 0,
             Source::Start => 1,
-            Source::Console => 2,
-            Source::Stdout => 3,
-            Source::Stderr => 4,
-            Source::Stdin => 5,
-            Source::Attach => 6,
-            Source::Ctl => 7,
-            Source::Winsz => 8,
-            Source::Notify => 9,
-            Source::Oom => 10,
-            Source::Init => 11,
-            Source::Journal => 12,
-            Source::ControlListener => 13,
-            Source::Client(id) => FIXED.len() + 3 * id,
-            Source::Control(id) => FIXED.len() + 3 * id + 1,
-            Source::Operation(id) => FIXED.len() + 3 * id + 2,
+            Source::Attach => 2,
+            Source::Ctl => 3,
+            Source::Winsz => 4,
+            Source::Notify => 5,
+            Source::Oom => 6,
+            Source::Journal => 7,
+            Source::ControlListener => 8,
+            Source::Client(id) => FIXED.len() + KINDS * id,
+            Source::Control(id) => FIXED.len() + KINDS * id + 1,
+            Source::Operation(id) => FIXED.len() + KINDS * id + 2,
+            Source::Of(id, part) => FIXED.len() + KINDS * id + 3 + part as usize,
         }
     }
 
@@ -90,10 +110,11 @@ impl Source {
     pub fn from_id(id: SourceId) -> Source {
         FIXED.get(id).copied().unwrap_or_else(|| {
             let id = id - FIXED.len();
-            match id % 3 {
-                0 => Source::Client(id / 3),
-                1 => Source::Control(id / 3),
-                _ => Source::Operation(id / 3),
+            match (id % KINDS, id / KINDS) {
+                (0, id) => Source::Client(id),
+                (1, id) => Source::Control(id),
+                (2, id) => Source::Operation(id),
+                (part, id) => Source::Of(id, PARTS[part - 3]),
             }
         })
     }
@@ -106,7 +127,8 @@ mod tests {
     #[test]
     fn numbers_are_reversible() {
         let many = [Source::Client(0), Source::Client(9), Source::Control(4), Source::Operation(7)];
-        for source in FIXED.into_iter().chain(many) {
+        let parts = PARTS.into_iter().flat_map(|part| [Source::Of(CONTAINER, part), Source::Of(9, part)]);
+        for source in FIXED.into_iter().chain(many).chain(parts) {
             assert_eq!(Source::from_id(source.id()), source);
         }
         assert!(FIXED.iter().zip(0..).all(|(source, id)| source.id() == id));

@@ -40,15 +40,15 @@ impl Supervisor {
         self.diagnostics.turn();
         let (clients, queued, dropped) =
             self.endpoints.control.as_ref().map(Control::load).unwrap_or_default();
-        let (attachments, kept, deaf) = self.pump.clients.load();
+        let (attachments, kept, deaf) = self.container.pump.clients.load();
         let millis = self.begun.elapsed().as_millis();
-        let micros = self.pump.write_time().as_micros();
+        let micros = self.container.pump.write_time().as_micros();
         Stats {
             runtime: None,
             runtime_error: None,
             uptime_ms: u64::try_from(millis).unwrap_or(u64::MAX),
             streams: self.stream_counts(),
-            stdin: self.input.total(),
+            stdin: self.container.input.total(),
             sinks: self.sink_counts(),
             write_us: u64::try_from(micros).unwrap_or(u64::MAX),
             clients: clients as u64,
@@ -68,14 +68,14 @@ impl Supervisor {
             read: taken.bytes,
             ended: taken.ended,
         };
-        self.pump.taken().iter().map(count).collect()
+        self.container.pump.taken().iter().map(count).collect()
     }
 
     fn sink_counts(&self) -> Vec<SinkCount> {
         let path = self.plan.logs.file.as_ref().map(|file| file.path.display().to_string());
         let mut counts = Vec::new();
-        for stream in self.pump.taken().iter().map(|taken| taken.stream) {
-            let tally = self.pump.sinks.counts(stream);
+        for stream in self.container.pump.taken().iter().map(|taken| taken.stream) {
+            let tally = self.sinks.counts(stream);
             let sinks = [("k8s-file", path.clone(), tally.file), ("journald", None, tally.journal)];
             for (sink, path, found) in sinks {
                 let Some(found) = found else { continue };

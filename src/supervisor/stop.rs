@@ -107,7 +107,7 @@ impl Supervisor {
     }
 
     fn send_stop_signal(&mut self, signal: Signal, cause: Cause) -> Result<(), Failure> {
-        let Some(init) = &self.init else {
+        let Some(init) = &self.container.init else {
             return Err(Failure::new(ErrorCode::NotRunning, "stop: the container has ended"));
         };
         match init.signal(signal.number()) {
@@ -172,7 +172,7 @@ impl Supervisor {
                 self.kill_first();
                 self.ask_for_step(Task::Thaw, &["resume"]);
             }
-            Task::Thaw | Task::Request { .. } => self.thawed(error.is_none()),
+            Task::Thaw | Task::Request { .. } | Task::Checkpoint { .. } => self.thawed(error.is_none()),
         }
     }
 
@@ -199,7 +199,7 @@ impl Supervisor {
     /// To the first process by its own handle: whatever the runtime did, this one dies.
     fn kill_first(&mut self) {
         self.note_killed();
-        if let Some(init) = &self.init
+        if let Some(init) = &self.container.init
             && let Err(error) = init.signal(libc::SIGKILL)
             && error.raw_os_error() != Some(libc::ESRCH)
         {

@@ -1,35 +1,24 @@
 //! What a ready descriptor leads to.
 
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::os::fd::OwnedFd;
+use std::time::Instant;
 
-use conward_protocol::Exit;
-
-use super::{Source, Supervisor};
+use super::source::{CONTAINER, Part, ProcessId, Source};
+use super::{At, Supervisor};
 use crate::core::Event;
-use crate::data::{ClientId, Step, Turn};
+use crate::data::{ClientId, Turn};
 use crate::error::reason;
-use crate::plan::{Stdio, Stream};
+use crate::plan::Stream;
 use crate::reactor::{Ready, Watch};
 use crate::serve::attach;
-use crate::serve::console::Came;
-use crate::serve::fifos::{Fifo, Size};
-use crate::sys::process::Reaped;
-use crate::sys::pty;
+use crate::serve::fifos::Fifo;
+use crate::sys::process::{self, Reaped};
 use crate::sys::signals::RELAYED;
-use crate::sys::{fds, process};
 
 /// Reads of one output stream in one turn.
 const READ_BUDGET: usize = 4;
-/// Packets of input that are moved in one turn.
-const INPUT_BUDGET: usize = 16;
 /// Clients that are accepted in one turn: all that can have been waiting when it began.
 const ACCEPT_BUDGET: usize = attach::BACKLOG as usize + 1;
-/// How often, and how long apart, a process that is not our child is asked how it ended: its parent
-/// must reap it first. A second in all; then its status is unknown.
-const ASK_TIMES: u32 = 200;
-const ASK_PAUSE: Duration = Duration::from_millis(5);
 
 impl Supervisor {
     /// Lets one source go on. (With a frame of its own, so that the loop's stays small.)
@@ -38,18 +27,14 @@ impl Supervisor {
         match Source::from_id(ready.id) {
             Source::Signals => self.on_signals(),
             Source::Start => self.on_start(),
-            Source::Console => self.on_console(),
-            Source::Stdout => self.on_output(Stream::Stdout),
-            Source::Stderr => self.on_output(Stream::Stderr),
-            Source::Stdin => self.move_input(),
             Source::Attach => self.on_attach(),
             Source::Ctl => self.on_fifo(Source::Ctl),
             Source::Winsz => self.on_fifo(Source::Winsz),
             Source::Notify => self.on_notify(),
             Source::Oom => self.on_oom(),
-            Source::Init => self.on_init(),
-            Source::Journal => self.pump.sinks.turn(Instant::now()),
+            Source::Journal => self.sinks.turn(Instant::now()),
             Source::ControlListener => self.on_control(),
+            Source::Of(whom, part) => self.turn_of(whom, part),
             Source::Client(id) => self.on_client(id, ready),
             Source::Control(id) => self.on_control_client(id, ready),
             Source::Operation(id) => self.on_operation(id),
@@ -60,29 +45,29 @@ impl Supervisor {
     #[inline(never)]
     pub(super) fn catch_up(&mut self) {
         let now = Instant::now();
-        if self.pump.sinks.deadline().is_some_and(|deadline| now >= deadline) {
-            self.pump.sinks.turn(now);
+        if self.sinks.deadline().is_some_and(|deadline| now >= deadline) {
+            self.sinks.turn(now);
         }
-        for id in self.pump.clients.overdue(now) {
+        for id in self.container.pump.clients.overdue(now) {
             self.drop_client(id);
         }
-        for stream in self.pump.resume() {
-            self.reactor.again(Ready::to_read(output(stream).id()));
+        let container = &mut self.container;
+        for stream in container.pump.resume(&mut self.sinks) {
+            container.read_again(&mut self.reactor, stream);
         }
-        if self.init.as_ref().and_then(|init| init.ask_again).is_some_and(|at| now >= at) {
-            self.on_init();
+        if container.is_to_be_asked(now) {
+            self.on_departure(CONTAINER);
         }
         self.write_overdue(now);
         self.kill_late_operations(now);
         self.stop_overdue(now);
         self.diagnostics.turn();
         self.drop_ended_control_clients();
-        if self.draining && self.pump.drained() {
-            self.draining = false;
-            self.happen(Event::Drained);
+        if self.container.is_drained(&self.sinks) {
+            self.happen(CONTAINER, Event::Drained);
         }
-        if self.core.deadline().is_some_and(|deadline| now >= deadline) {
-            self.happen(Event::Tick);
+        if self.container.core.deadline().is_some_and(|deadline| now >= deadline) {
+            self.happen(CONTAINER, Event::Tick);
         }
     }
 
@@ -92,7 +77,7 @@ impl Supervisor {
         self.reap();
         for signal in pending {
             if RELAYED.contains(&signal) {
-                self.happen(Event::Signalled(signal));
+                self.happen(CONTAINER, Event::Signalled(signal));
             }
         }
     }
@@ -106,95 +91,50 @@ impl Supervisor {
             if self.end_operation(pid, exit) {
                 continue;
             }
-            if self.init.as_ref().is_some_and(|init| init.pid == pid) {
+            if self.container.init.as_ref().is_some_and(|init| init.pid == pid) {
                 // From here on the pid may be anybody's.
-                self.forget_init();
+                self.container.forget_init(&self.reactor);
             }
-            self.happen(Event::Reaped(pid, exit));
+            self.happen(CONTAINER, Event::Reaped(pid, exit));
         }
     }
 
     fn on_start(&mut self) {
         if let Some(pipe) = self.caller.take_second_start() {
             self.close(pipe);
-            self.happen(Event::Go);
+            self.happen(CONTAINER, Event::Go);
         }
     }
 
-    fn on_output(&mut self, stream: Stream) {
+    /// Lets one descriptor of a process go on.
+    fn turn_of(&mut self, whom: ProcessId, part: Part) {
+        match part {
+            Part::Stdout => return self.on_output(whom, Stream::Stdout),
+            Part::Stderr => return self.on_output(whom, Stream::Stderr),
+            Part::Init => return self.on_departure(whom),
+            Part::Console | Part::Stdin => {}
+        }
+        let Some(At { process, reactor, .. }) = self.at(whom) else { return };
+        if part == Part::Console { process.on_console(reactor) } else { process.move_input(reactor) }
+    }
+
+    fn on_output(&mut self, whom: ProcessId, stream: Stream) {
         for _ in 0..READ_BUDGET {
-            match self.pump.read(stream) {
-                Turn::Chunk => {
-                    // A client whose connect(2) returned before the container wrote must hear it,
-                    // whatever the order in which epoll reports the two.
-                    self.on_attach();
-                    self.pump.pass_on(stream);
-                }
+            let Some(At { process, reactor, sinks }) = self.at(whom) else { return };
+            match process.pump.read(stream, sinks) {
+                Turn::Chunk => {}
                 Turn::Dry => return,
-                Turn::Ended(fd) => return self.close(fd),
+                Turn::Ended(fd) => return reactor.close(fd),
+            }
+            // A client whose connect(2) returned before the container wrote must hear it,
+            // whatever the order in which epoll reports the two.
+            self.on_attach();
+            if let Some(At { process, sinks, .. }) = self.at(whom) {
+                process.pump.pass_on(stream, sinks);
             }
         }
-        self.reactor.again(Ready::to_read(output(stream).id()));
-    }
-
-    /// Takes in what the runtime sends over the console socket.
-    pub(super) fn on_console(&mut self) {
-        let Some(console) = &mut self.endpoints.console else { return };
-        loop {
-            match console.turn() {
-                Ok(Came::Nothing) => return,
-                Ok(Came::Connection) => {
-                    let fd = console.fd();
-                    let watched =
-                        fd.map_or(Ok(()), |fd| self.reactor.watch(fd, Source::Console.id(), Watch::Reads));
-                    if let Err(error) = watched {
-                        log::debug!("the console connection cannot be watched: {error}");
-                    }
-                }
-                Ok(Came::Terminal(master)) => {
-                    self.terminal = Some(
-                        self.connect_terminal(master)
-                            .map_err(|error| format!("Failed to set up the terminal: {}", reason(&error))),
-                    );
-                    break;
-                }
-                Err(text) => {
-                    self.terminal = Some(Err(format!("Runtime did not set up terminal: {text}")));
-                    break;
-                }
-            }
-        }
-        self.endpoints.console = None;
-    }
-
-    fn connect_terminal(&mut self, master: OwnedFd) -> io::Result<()> {
-        fds::set_nonblocking(&master)?;
-        if let Err(error) = pty::set_onlcr(&master) {
-            log::warn!("cannot set ONLCR on the terminal: {}", reason(&error));
-        }
-        let input = master.try_clone()?;
-        self.reactor.watch(&master, Source::Stdout.id(), Watch::Reads)?;
-        self.pump.add(Stream::Stdout, master, true);
-        self.input.connect(input);
-        self.watch_stdin()?;
-        if let Some(size) = self.size {
-            self.resize(size);
-        }
-        self.move_input();
-        Ok(())
-    }
-
-    /// Moves input from the clients to the container.
-    pub(super) fn move_input(&mut self) {
-        match self.input.turn(&mut self.pump.clients, INPUT_BUDGET) {
-            Step::More => {
-                self.reactor.again(Ready { writable: true, ..Ready::to_read(Source::Stdin.id()) });
-            }
-            Step::Waits => {}
-            Step::Closed(fd) => {
-                self.close(fd);
-                self.move_input();
-            }
+        if let Some(At { process, reactor, .. }) = self.at(whom) {
+            process.read_again(reactor, stream);
         }
     }
 
@@ -215,31 +155,31 @@ impl Supervisor {
     }
 
     fn add_client(&mut self, fd: OwnedFd) {
-        let id = self.pump.clients.add(fd);
-        let watched =
-            self.pump.clients.fd(id).map(|fd| self.reactor.watch(fd, Source::Client(id).id(), Watch::Both));
+        let clients = &mut self.container.pump.clients;
+        let id = clients.add(fd);
+        let watched = clients.fd(id).map(|fd| self.reactor.watch(fd, Source::Client(id).id(), Watch::Both));
         if let Some(Err(error)) = watched {
             log::warn!("cannot watch attach client {id}: {}", reason(&error));
-            drop(self.pump.clients.remove(id));
+            drop(clients.remove(id));
         }
     }
 
     fn on_client(&mut self, id: ClientId, ready: Ready) {
         if ready.writable {
-            self.pump.clients.flush(id);
+            self.container.pump.clients.flush(id);
         }
         if ready.readable {
-            self.pump.clients.note_input(id);
-            self.move_input();
+            self.container.pump.clients.note_input(id);
+            self.container.move_input(&mut self.reactor);
         }
         if ready.hung_up {
-            self.pump.clients.hang_up(id);
+            self.container.pump.clients.hang_up(id);
         }
     }
 
     /// Closes a client's connection; another one may have waited for the descriptor.
     fn drop_client(&mut self, id: ClientId) {
-        if let Some(fd) = self.pump.clients.remove(id) {
+        if let Some(fd) = self.container.pump.clients.remove(id) {
             self.close(fd);
             self.reactor.again(Ready::to_read(Source::Attach.id()));
         }
@@ -251,27 +191,16 @@ impl Supervisor {
         match wishes {
             Ok(wishes) => {
                 if let Some(size) = wishes.resize {
-                    self.resize(size);
+                    self.container.resize(size);
                 }
                 if wishes.reopen {
-                    self.pump.sinks.reopen();
+                    self.sinks.reopen();
                 }
                 if wishes.more {
                     self.reactor.again(Ready::to_read(source.id()));
                 }
             }
             Err(error) => log::warn!("cannot read the {source:?} fifo: {}", reason(&error)),
-        }
-    }
-
-    pub(super) fn resize(&mut self, size: Size) {
-        self.size = Some(size);
-        if !matches!(self.plan.stdio, Stdio::Terminal { .. }) {
-            return;
-        }
-        let resized = self.pump.fd(Stream::Stdout).map(|master| pty::set_size(master, size.rows, size.cols));
-        if let Some(Err(error)) = resized {
-            log::warn!("cannot resize the terminal: {}", reason(&error));
         }
     }
 
@@ -289,40 +218,18 @@ impl Supervisor {
         }
     }
 
-    /// The container, which is not our child, has ended: how can be learnt once it was reaped.
-    fn on_init(&mut self) {
+    /// A process that is not our child has ended: how can be learnt once it was reaped.
+    fn on_departure(&mut self, whom: ProcessId) {
         // It may have become our child meanwhile, by the end of its parent; then we are told more.
         self.reap();
-        let Some(init) = &mut self.init else { return };
-        let exit = init.handle.as_ref().and_then(|handle| handle.exit());
-        if exit.is_none() && init.asked < ASK_TIMES {
-            init.asked += 1;
-            init.ask_again = Some(Instant::now() + ASK_PAUSE);
-            return;
-        }
-        self.forget_init();
-        self.happen(Event::Departed(exit.unwrap_or(Exit::Unknown)));
-    }
-
-    /// Lets go of the container's process: nothing may be sent to it any more.
-    fn forget_init(&mut self) {
-        if let Some(init) = self.init.take()
-            && let (Some(handle), false) = (&init.handle, init.child)
-        {
-            self.reactor.forget(handle);
+        let Some(At { process, reactor, .. }) = self.at(whom) else { return };
+        if let Some(exit) = process.departure(reactor) {
+            self.happen(whom, Event::Departed(exit));
         }
     }
 
     /// Stops watching a descriptor and closes it, in this order.
     pub(super) fn close(&mut self, fd: OwnedFd) {
-        self.reactor.forget(fd.as_fd());
-    }
-}
-
-/// The source of an output stream.
-pub(super) fn output(stream: Stream) -> Source {
-    match stream {
-        Stream::Stdout => Source::Stdout,
-        Stream::Stderr => Source::Stderr,
+        self.reactor.close(fd);
     }
 }

@@ -2,6 +2,7 @@
 //! any user; one test needs a second user id, and fails where there is none to be had.
 
 mod busy;
+mod checkpoint;
 mod client;
 mod end;
 mod events;
