@@ -51,6 +51,7 @@ pub struct Sinks {
     last: [Tally; 2],
     /// Of the log file, after it was closed.
     trail: Option<Trail>,
+    finished: bool,
 }
 
 /// What each sink counts for one stream.
@@ -74,7 +75,7 @@ impl Sinks {
         let journal =
             plan.journal.as_ref().map(|plan| JournalSink::open(plan, identity, socket)).transpose()?;
         let file = plan.file.as_ref().map(FileSink::open).transpose()?;
-        Ok(Sinks { file, journal, last: Default::default(), trail: None })
+        Ok(Sinks { file, journal, last: Default::default(), trail: None, finished: false })
     }
 
     /// Logs a chunk of at most 128 KiB that arrived at `now`. Never fails. Call it only
@@ -134,6 +135,12 @@ impl Sinks {
         if let Some(file) = &mut self.file {
             file.finish(now);
         }
+        self.finished = true;
+    }
+
+    /// Whether the last chunk is in the log.
+    pub fn is_finished(&self) -> bool {
+        self.finished
     }
 
     /// fsync(2) of the log file, if the plan says so. This may wait for a disk, so it belongs after the

@@ -18,9 +18,10 @@ use memchr::memchr;
 use super::Sinks;
 use super::place::FileId;
 
-/// Bytes that are read in one turn. As JSON they are six times as many at most, or, if the lines are
-/// empty, a few hundred bytes for each record of some fifty.
-const CHUNK: usize = 16 * 1024;
+/// Bytes that are read in one turn, and records that are told: as lines of the protocol, some 130 KiB
+/// at most.
+const CHUNK: usize = 12 * 1024;
+const RECORDS_MAX: usize = 256;
 /// Bytes in which one turn looks for the last lines.
 const WINDOW: usize = 64 * 1024;
 /// Files that a reader which is behind has before it, at most. Of more it misses the oldest.
@@ -31,7 +32,7 @@ const FILES_MAX: usize = 2000;
 pub enum Turn {
     /// There may be more to read at once.
     More,
-    /// Nothing more before [`Sinks::written`] changes.
+    /// Nothing more before [`Sinks::written`] changes, or the log [`Sinks::is_finished`].
     Waits,
     /// All that was wanted is read.
     End,
@@ -128,17 +129,16 @@ impl Reader {
         }))
     }
 
-    /// Goes on for one step, and tells the records that it has read. With `drained` nothing more will
-    /// be written.
+    /// Goes on for one step, and tells the records that it has read.
     ///
     /// # Errors
     ///
     /// A file cannot be opened or read.
-    pub fn turn(&mut self, sinks: &Sinks, drained: bool, tell: impl FnMut(&LogRecord)) -> io::Result<Turn> {
+    pub fn turn(&mut self, sinks: &Sinks, tell: impl FnMut(&LogRecord)) -> io::Result<Turn> {
         self.learn(sinks);
         match &mut self.aim {
             Aim::Find { .. } => self.look_back(sinks),
-            Aim::Tell(_) => self.read_on(sinks, drained, tell),
+            Aim::Tell(_) => self.read_on(sinks, tell),
         }
     }
 
@@ -195,13 +195,8 @@ impl Reader {
     }
 
     /// Tells the records of the next chunk.
-    fn read_on(
-        &mut self,
-        sinks: &Sinks,
-        drained: bool,
-        mut tell: impl FnMut(&LogRecord),
-    ) -> io::Result<Turn> {
-        let ends = drained || self.until.is_some();
+    fn read_on(&mut self, sinks: &Sinks, mut tell: impl FnMut(&LogRecord)) -> io::Result<Turn> {
+        let ends = sinks.is_finished() || self.until.is_some();
         let stop = if ends { Turn::End } else { Turn::Waits };
         let Some((number, id)) = self.files.front() else { return Ok(stop) };
         let here = Spot { file: *number, at: self.at };
@@ -287,7 +282,8 @@ impl Reader {
     /// Tells the lines that are whole. Returns how many bytes they are.
     fn split(&mut self, here: Spot, chunk: &[u8], tell: &mut impl FnMut(&LogRecord)) -> usize {
         let mut taken = 0;
-        while let Some(length) = memchr(b'\n', &chunk[taken..]) {
+        for _ in 0..RECORDS_MAX {
+            let Some(length) = memchr(b'\n', &chunk[taken..]) else { break };
             let spot = Spot { at: here.at + taken as u64, ..here };
             self.line(spot, &chunk[taken..taken + length], false, tell);
             taken += length + 1;

@@ -245,9 +245,7 @@ impl Supervisor {
         self.announce(What::Deleted { teardown: None }, Cause::Supervisor);
         self.answer_waiters();
         self.give_up_operations();
-        if let Some(control) = self.endpoints.control.take() {
-            control.remove_dir();
-        }
+        self.close_control();
         if let Some(attach) = &self.endpoints.attach {
             attach.unlink_link();
         }

@@ -69,6 +69,8 @@ impl Supervisor {
         if self.container.core.deadline().is_some_and(|deadline| now >= deadline) {
             self.happen(CONTAINER, Event::Tick);
         }
+        self.let_readers_go(now);
+        self.wake_readings();
     }
 
     fn on_signals(&mut self) {

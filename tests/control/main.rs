@@ -7,6 +7,7 @@ mod client;
 mod end;
 mod events;
 mod lines;
+mod logs;
 mod malformed;
 mod place;
 mod runtime;

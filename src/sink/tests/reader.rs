@@ -39,7 +39,7 @@ impl Rig {
     }
 
     /// Reads until nothing more comes, and tells it as text.
-    fn read(&self, reader: &mut Reader, drained: bool) -> (String, Turn) {
+    fn read(&self, reader: &mut Reader) -> (String, Turn) {
         let before = reader.end(&self.sinks).records;
         let mut text = String::new();
         let mut records = 0;
@@ -49,7 +49,7 @@ impl Rig {
                 text.push_str(&String::from_utf8_lossy(&record.bytes().unwrap()));
                 text.push_str(if record.partial { "+" } else { ";" });
             };
-            match reader.turn(&self.sinks, drained, tell).unwrap() {
+            match reader.turn(&self.sinks, tell).unwrap() {
                 Turn::More => {}
                 end => {
                     assert_eq!(reader.end(&self.sinks).records, before + records);
@@ -59,10 +59,16 @@ impl Rig {
         }
     }
 
+    /// The same, after the end of the log.
+    fn rest(&mut self, reader: &mut Reader) -> (String, Turn) {
+        self.sinks.finish(at(9));
+        self.read(reader)
+    }
+
     /// All that is asked for, without waiting for more, and whether it is complete.
     fn all(&self, logs: Logs) -> (String, bool) {
         let mut reader = self.reader(logs);
-        let (text, turn) = self.read(&mut reader, false);
+        let (text, turn) = self.read(&mut reader);
         assert_eq!(turn, Turn::End);
         (text, reader.end(&self.sinks).complete)
     }
@@ -118,7 +124,7 @@ fn a_request_ends_where_the_log_was() {
     rig.out("b\n");
     rig.sinks.reopen();
     rig.out("c\n");
-    assert_eq!(rig.read(&mut reader, false), ("a;".to_owned(), Turn::End));
+    assert_eq!(rig.read(&mut reader), ("a;".to_owned(), Turn::End));
     assert!(reader.end(&rig.sinks).complete);
 }
 
@@ -153,27 +159,27 @@ fn following_goes_through_every_kind_of_change() {
         rig.out("a\n");
         let mut reader = rig.reader(follow());
         let mut tailing = rig.reader(Logs { tail: Some(0), ..follow() });
-        assert_eq!(rig.read(&mut reader, false), ("a;".to_owned(), Turn::Waits));
-        assert_eq!(rig.read(&mut reader, false), (String::new(), Turn::Waits));
-        assert_eq!(rig.read(&mut tailing, false), (String::new(), Turn::Waits));
+        assert_eq!(rig.read(&mut reader), ("a;".to_owned(), Turn::Waits));
+        assert_eq!(rig.read(&mut reader), (String::new(), Turn::Waits));
+        assert_eq!(rig.read(&mut tailing), (String::new(), Turn::Waits));
         let before = rig.sinks.written();
         rig.out("b");
         assert_ne!(rig.sinks.written(), before);
         rig.sinks.reopen();
         rig.out("c\n");
-        assert_eq!(rig.read(&mut reader, false), ("b+c;".to_owned(), Turn::Waits), "{keep:?}");
+        assert_eq!(rig.read(&mut reader), ("b+c;".to_owned(), Turn::Waits), "{keep:?}");
         // Moved away by another program, which then asks for a new one.
         fs::rename(&rig.path, rig.path.with_extension("elsewhere")).unwrap();
         rig.out("d\n");
         rig.sinks.reopen();
         rig.out("e\n");
-        assert_eq!(rig.read(&mut reader, false), ("d;e;".to_owned(), Turn::Waits), "{keep:?}");
+        assert_eq!(rig.read(&mut reader), ("d;e;".to_owned(), Turn::Waits), "{keep:?}");
         rig.out("f\n");
         rig.sinks.close();
-        assert_eq!(rig.read(&mut reader, true), ("f;".to_owned(), Turn::End), "{keep:?}");
+        assert_eq!(rig.rest(&mut reader), ("f;".to_owned(), Turn::End), "{keep:?}");
         assert_eq!(reader.end(&rig.sinks), LogEnd { records: 6, complete: true }, "{keep:?}");
         if keep == Some(5) {
-            assert_eq!(rig.read(&mut tailing, true), ("b+e;f;".to_owned(), Turn::End));
+            assert_eq!(rig.rest(&mut tailing), ("b+e;f;".to_owned(), Turn::End));
             assert!(!tailing.end(&rig.sinks).complete, "where the third file is, nobody knows");
         }
         assert!(rig.all(Logs::default()).0.ends_with("f;"), "it can be read after its end");
@@ -197,13 +203,13 @@ fn a_file_that_is_gone_is_told_of() {
     let mut rig = Rig::rotating(1);
     rig.out("a\n");
     let mut reader = rig.reader(follow());
-    rig.read(&mut reader, false);
+    rig.read(&mut reader);
     for text in ["b\n", "c\n", "d\n", "e\n"] {
         rig.out(text);
         rig.sinks.reopen();
     }
     // `b` is in the file that is held open.
-    assert_eq!(rig.read(&mut reader, true), ("b;e;".to_owned(), Turn::End));
+    assert_eq!(rig.rest(&mut reader), ("b;e;".to_owned(), Turn::End));
     assert!(!reader.end(&rig.sinks).complete);
     assert_eq!(rig.all(Logs::default()), told("e;"), "what was gone before is not missed");
 }
@@ -221,13 +227,13 @@ fn rotations_during_a_search_do_not_mislead_it() {
         let mut reader = rig.reader(Logs { tail: Some(3), ..Logs::default() });
         let lines = |text: &str| text.matches(':').count();
         for _ in 0..3 {
-            assert_eq!(reader.turn(&rig.sinks, false, |_| panic!("too early")).unwrap(), Turn::More);
+            assert_eq!(reader.turn(&rig.sinks, |_| panic!("too early")).unwrap(), Turn::More);
         }
         for _ in 0..4 {
             rig.sinks.reopen();
             rig.out("new\n");
         }
-        let (text, _) = rig.read(&mut reader, false);
+        let (text, _) = rig.read(&mut reader);
         assert_eq!(lines(&text), there, "{keep}");
         assert!(!text.contains("new"));
     }
@@ -267,10 +273,10 @@ fn a_file_that_was_cut_is_read_from_its_beginning() {
     let mut rig = Rig::new(|file| file);
     rig.out("a\nb\n");
     let mut reader = rig.reader(follow());
-    rig.read(&mut reader, false);
+    rig.read(&mut reader);
     fs::File::options().write(true).open(&rig.path).unwrap().set_len(0).unwrap();
     rig.out("c\n");
-    assert_eq!(rig.read(&mut reader, true), ("c;".to_owned(), Turn::End));
+    assert_eq!(rig.rest(&mut reader), ("c;".to_owned(), Turn::End));
     assert!(!reader.end(&rig.sinks).complete);
 }
 
@@ -282,7 +288,7 @@ fn other_lines_are_told_too() {
     let rig = Rig { sinks: open(plain(&path)).unwrap(), path, _dir: dir };
     assert_eq!(rig.all(Logs::default()), ("x;not ours;to;".to_owned(), false));
     let mut reader = rig.reader(follow());
-    assert_eq!(rig.read(&mut reader, false), ("x;not ours;".to_owned(), Turn::Waits));
+    assert_eq!(rig.read(&mut reader), ("x;not ours;".to_owned(), Turn::Waits));
 }
 
 #[test]
