@@ -60,7 +60,8 @@ mod tests {
     #[test]
     fn records_and_other_lines() {
         let at = |nanos| Some(Timestamp::new(1_795_282_320, nanos));
-        let table: [(&[u8], Option<Timestamp>, Stream, bool, &[u8]); 8] = [
+        type Row<'a> = (&'a [u8], Option<Timestamp>, Stream, bool, &'a [u8]);
+        let table: [Row<'_>; 8] = [
             (b"2026-11-21T17:32:00.5+00:00 stdout F hello", at(500_000_000), Stdout, false, b"hello"),
             (b"2026-11-21T18:32:00.000000007+01:00 stderr P  x \xff", at(7), Stderr, true, b" x \xff"),
             (b"2026-11-21T17:32:00Z stdout F ", at(0), Stdout, false, b""),
