@@ -15,7 +15,7 @@ use crate::serve::control::{Accepted, ControlId, Heard};
 use crate::sys::process;
 
 /// The operations that this version knows; a manager finds them in the greeting.
-const KNOWN: [Op; 17] = [
+const KNOWN: [Op; 18] = [
     Op::State,
     Op::Start,
     Op::Kill,
@@ -32,6 +32,7 @@ const KNOWN: [Op; 17] = [
     Op::Logs,
     Op::ReopenLogs,
     Op::Checkpoint,
+    Op::Delete,
     Op::Debug,
 ];
 /// Reads from one client in one turn.
@@ -136,6 +137,7 @@ impl Supervisor {
         if let Some(stopping) = &mut self.stopping {
             stopping.forget(id);
         }
+        self.removal.forget(id);
         self.subscribers.retain(|&subscriber| subscriber != id);
         self.readings.retain(|reading| reading.client != id);
         if let Some(fd) = self.endpoints.control.as_mut().and_then(|control| control.remove(id)) {
@@ -192,6 +194,7 @@ impl Supervisor {
 
     /// Keeps an event, and tells it to all who subscribed.
     pub(super) fn announce(&mut self, what: What, cause: Cause) {
+        self.note_transition(&what);
         let line = self.life.note(what, cause);
         for id in self.subscribers.clone() {
             self.tell(id, line.clone());

@@ -103,16 +103,15 @@ impl Supervisor {
         }
     }
 
-    /// Closes the control socket; who reads the log gets the rest first, for as long as attached
+    /// Closes the connections of managers; who reads the log gets the rest first, for as long as attached
     /// clients may take for theirs.
     pub(super) fn close_control(&mut self) {
-        if let Some(control) = &self.endpoints.control {
-            control.remove_dir();
-        }
         if self.readings.is_empty() {
             self.endpoints.control = None;
         } else {
             self.readings_due = Some(Instant::now() + PARTING_LIMIT);
+            // There is no state file any more.
+            self.state_changed = false;
         }
     }
 
