@@ -110,7 +110,7 @@ fn all_or_the_last_or_of_one_stream() {
 fn who_follows_hears_all_until_the_end() {
     let place = place();
     let gate = place.gate("go");
-    let pattern = Pattern { seed: 5, bytes: 3 << 20, line: 20_000 };
+    let pattern = Pattern { seed: 5, bytes: 1 << 20, line: 20_000 };
     let steps = [
         Step::out("first\n"),
         Step::Await(gate.path().to_owned()),
@@ -146,7 +146,7 @@ fn who_follows_hears_all_until_the_end() {
 #[test]
 fn a_slow_client_is_neither_dropped_nor_served_from_memory() {
     let place = place();
-    let pattern = Pattern { seed: 6, bytes: 8 << 20, line: 300 };
+    let pattern = Pattern { seed: 6, bytes: 2 << 20, line: 300 };
     let steps = [Step::Generate(To::Stdout, pattern), Step::Pause];
     let (mut running, mut client) = doing(&place, steps, &[]);
     client.ok("start");
