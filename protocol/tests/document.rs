@@ -172,9 +172,11 @@ fn limits_are_those_of_the_code() {
         limits::DIAGNOSTIC_MAX,
         limits::COMMAND_MAX,
         limits::EXECS_MAX,
+        limits::ATTACHMENTS_MAX,
         limits::EXECS_KEPT,
-        limits::REPLAY_MAX as usize,
+        limits::REPLAY_MAX,
         limits::LOG_TEXT_MAX,
+        limits::LOGS_MAX,
         limits::MESSAGE_MAX,
         limits::HOOK_OUTPUT_MAX,
     ];

@@ -4,6 +4,7 @@
 //! leads to, and `perform` what each effect of the lifecycle is done with.
 
 mod annotations;
+mod attachments;
 mod checkpoint;
 mod control;
 mod debug;
@@ -11,6 +12,7 @@ mod evidence;
 mod exit_record;
 mod ground;
 mod life;
+mod logs;
 mod operations;
 mod perform;
 mod process;
@@ -18,6 +20,7 @@ mod ps;
 mod record;
 mod requests;
 mod runtime;
+mod secured;
 mod source;
 mod state_file;
 mod stats;
@@ -32,6 +35,8 @@ use std::os::fd::AsFd;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
+use conward_protocol::limits::REPLAY_MAX;
+
 use crate::core::{Core, Effect, Event, Shape};
 use crate::error::{Error, reason};
 use crate::launch::{self, Standing};
@@ -45,15 +50,18 @@ use crate::sink::Sinks;
 use crate::sys::fds::Inherited;
 use crate::sys::signals::{self, Signals};
 use crate::sys::{self, memory};
+use attachments::Numbers;
 use debug::Kept;
 use evidence::Evidence;
 use exit_record::ExitRecord;
 use ground::{Endpoints, Ground, Lent};
 use life::Life;
+use logs::Reading;
 use operations::{Operation, OperationId};
 use process::Process;
 use record::Unwritten;
 use requests::Waiter;
+use secured::Secured;
 use source::{CONTAINER, ProcessId, Source};
 use stop::Stopping;
 use teardown::Removal;
@@ -81,8 +89,13 @@ pub struct Supervisor {
     /// Who waits for the runtime's delete.
     removal: Removal,
     begun: Instant,
+    numbers: Numbers,
     subscribers: Vec<ControlId>,
     waiters: Vec<Waiter>,
+    /// Requests for which the log is being read.
+    readings: Vec<Reading>,
+    /// How long the end waits for them.
+    readings_due: Option<Instant>,
     /// Runtimes at work for a request.
     operations: Vec<Operation>,
     next_operation: OperationId,
@@ -99,6 +112,8 @@ pub struct Supervisor {
     /// The exit status in decimal, once it is known, and the files that still lack it.
     status: String,
     unwritten: Vec<Unwritten>,
+    /// Space for them.
+    secured: Secured,
     /// The end, as soon as nothing is owed to a client or a file.
     finished: Option<u8>,
 }
@@ -109,6 +124,8 @@ struct At<'a> {
     reactor: &'a mut Reactor,
     /// Where its output is logged.
     sinks: &'a mut Sinks,
+    /// For its clients.
+    numbers: &'a mut Numbers,
 }
 
 /// Runs one container from its creation to its end. Returns the exit status for the process.
@@ -181,7 +198,10 @@ fn prepare(plan: &Plan, null: &File) -> Result<(), Error> {
 impl Supervisor {
     fn new(plan: Plan, lent: Lent, ground: Ground) -> Supervisor {
         let core = Core::new(Shape::of(&plan));
-        let container = Process::new(CONTAINER, plan.stdio, core, ground.streams, ground.console);
+        let mut container = Process::new(CONTAINER, plan.stdio, core, ground.streams, ground.console);
+        if ground.endpoints.control.is_some() {
+            container.pump.keep_replays(REPLAY_MAX);
+        }
         Supervisor {
             reactor: ground.reactor,
             signals: ground.signals,
@@ -199,8 +219,11 @@ impl Supervisor {
             exit_record: ExitRecord::default(),
             removal: Removal::default(),
             begun: Instant::now(),
+            numbers: Numbers::default(),
             subscribers: Vec::new(),
             waiters: Vec::new(),
+            readings: Vec::new(),
+            readings_due: None,
             operations: Vec::new(),
             next_operation: 0,
             accept_again: None,
@@ -210,6 +233,7 @@ impl Supervisor {
             log_complete: false,
             status: String::new(),
             unwritten: Vec::new(),
+            secured: Secured::default(),
             finished: None,
             plan,
         }
@@ -267,14 +291,14 @@ impl Supervisor {
             process: &mut self.container,
             reactor: &mut self.reactor,
             sinks: &mut self.sinks,
+            numbers: &mut self.numbers,
         })
     }
 
     fn turn_until_finished(&mut self) -> u8 {
         let mut ready: Vec<Ready> = Vec::new();
         loop {
-            let owes_nothing = self.container.pump.clients.is_empty() && self.unwritten.is_empty();
-            if let Some(status) = self.finished.filter(|_| owes_nothing) {
+            if let Some(status) = self.finished.filter(|_| self.owes_nothing()) {
                 return status;
             }
             if std::mem::take(&mut self.untidy) {
@@ -292,14 +316,19 @@ impl Supervisor {
         }
     }
 
+    /// Whether clients and files have what they are to have.
+    fn owes_nothing(&self) -> bool {
+        self.container.pump.clients.is_empty() && self.unwritten.is_empty() && self.readings_due.is_none()
+    }
+
     /// When the loop must go on even if nothing comes; `None` while the container just runs.
     fn deadline(&self) -> Option<Instant> {
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
-        let ours =
-            [unwritten, late, stopping, self.accept_again, self.sinks.deadline(), self.container.deadline()];
-        ours.into_iter().flatten().min()
+        let due = [unwritten, late, stopping, self.accept_again, self.readings_due];
+        let others = [self.sinks.deadline(), self.container.deadline()];
+        due.into_iter().chain(others).flatten().min()
     }
 
     /// Tells the lifecycle of a process what happened, and does what it asks for, until it asks for
