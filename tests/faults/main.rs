@@ -6,4 +6,5 @@ mod calls;
 mod judge;
 mod life;
 mod lives;
+mod space;
 mod sweep;
