@@ -10,6 +10,7 @@ mod debug;
 mod evidence;
 mod exit_record;
 mod ground;
+mod hooks;
 mod life;
 mod operations;
 mod perform;
@@ -49,6 +50,7 @@ use debug::Kept;
 use evidence::Evidence;
 use exit_record::ExitRecord;
 use ground::{Endpoints, Ground, Lent};
+use hooks::Hooks;
 use life::Life;
 use operations::{Operation, OperationId};
 use process::Process;
@@ -78,6 +80,8 @@ pub struct Supervisor {
     state_changed: bool,
     evidence: Evidence,
     exit_record: ExitRecord,
+    /// Programs that are run beside the container.
+    hooks: Hooks,
     /// Who waits for the runtime's delete.
     removal: Removal,
     begun: Instant,
@@ -195,6 +199,7 @@ impl Supervisor {
             state_changed: false,
             evidence: Evidence::default(),
             exit_record: ExitRecord::default(),
+            hooks: Hooks::default(),
             removal: Removal::default(),
             begun: Instant::now(),
             subscribers: Vec::new(),
@@ -294,7 +299,8 @@ impl Supervisor {
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
-        let ours = [unwritten, late, stopping, self.sinks.deadline(), self.container.deadline()];
+        let hooks = self.hooks.deadline();
+        let ours = [unwritten, late, stopping, hooks, self.sinks.deadline(), self.container.deadline()];
         ours.into_iter().flatten().min()
     }
 
