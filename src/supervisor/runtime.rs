@@ -194,9 +194,7 @@ impl Supervisor {
 
     /// Ends runtimes that take too long.
     pub(super) fn kill_late_operations(&mut self, now: Instant) {
-        for operation in
-            self.operations.iter_mut().filter(|operation| !operation.killed && now >= operation.due)
-        {
+        for operation in self.operations.iter_mut().filter(|operation| operation.is_late(now)) {
             operation.killed = true;
             if let Err(error) = process::signal_child(operation.pid, libc::SIGKILL) {
                 log::warn!("cannot kill the runtime: {}", reason(&error));
