@@ -10,6 +10,7 @@ mod events;
 mod hooks;
 mod keep;
 mod lines;
+mod logs;
 mod malformed;
 mod place;
 mod record;

@@ -40,7 +40,7 @@ pub(super) static FLAGS: &[Flag] = &[
         "A program that is run when the container was `created` or `started`, has `exited` and that is \
          recorded, or was `deleted` by the runtime at the request of the supervisor. The path is absolute. Can \
          be given several times: hooks run one after the other, those of a stage in the order in which they \
-         were given. See HOOKS. Cannot be combined with `--exec`.",
+         were given. See Hooks above. Cannot be combined with `--exec`.",
     ),
     Flag::int("hook-timeout", "SECONDS", |w| &mut w.hook_timeout).default("30").says(
         "Time that each hook may take",
