@@ -72,7 +72,7 @@ fn none_stops_the_rest() {
     assert_eq!(output("forks"), "parent\n");
     assert_eq!(output("floods"), "y\n".repeat(HOOK_OUTPUT_MAX / 2));
     for hook in record.hooks.iter().filter(|hook| hook.exit == Some(Exit::TimedOut)) {
-        assert!((1000..5000).contains(&hook.duration_ms), "{hook:?}");
+        assert!((1000..20_000).contains(&hook.duration_ms), "{hook:?}");
     }
 
     // One that forks on purpose is left alone, one that is killed is killed with all its group.
