@@ -11,6 +11,7 @@ mod debug;
 mod evidence;
 mod exit_record;
 mod ground;
+mod hooks;
 mod life;
 mod logs;
 mod operations;
@@ -55,6 +56,7 @@ use debug::Kept;
 use evidence::Evidence;
 use exit_record::ExitRecord;
 use ground::{Endpoints, Ground, Lent};
+use hooks::Hooks;
 use life::Life;
 use logs::Reading;
 use operations::{Operation, OperationId};
@@ -86,6 +88,8 @@ pub struct Supervisor {
     state_changed: bool,
     evidence: Evidence,
     exit_record: ExitRecord,
+    /// Programs that are run beside the container.
+    hooks: Hooks,
     /// Who waits for the runtime's delete.
     removal: Removal,
     begun: Instant,
@@ -217,6 +221,7 @@ impl Supervisor {
             state_changed: false,
             evidence: Evidence::default(),
             exit_record: ExitRecord::default(),
+            hooks: Hooks::default(),
             removal: Removal::default(),
             begun: Instant::now(),
             numbers: Numbers::default(),
@@ -326,7 +331,7 @@ impl Supervisor {
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
-        let due = [unwritten, late, stopping, self.accept_again, self.readings_due];
+        let due = [unwritten, late, stopping, self.hooks.deadline(), self.accept_again, self.readings_due];
         let others = [self.sinks.deadline(), self.container.deadline()];
         due.into_iter().chain(others).flatten().min()
     }

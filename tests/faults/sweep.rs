@@ -18,13 +18,15 @@ const AT_ONCE: usize = 4;
 struct Site {
     call: Call,
     error: &'static str,
+    /// All later calls of this name fail too, as they do on a disk that stays full.
+    lasting: bool,
 }
 
 /// All sites of a life, and the number of lines of its trace.
 fn sites(life: &Life) -> (Vec<Site>, usize) {
     let seen = live(life, &[]).unwrap_or_else(|hang| panic!("{}: {hang}", life.name));
     let usual = seen.trace.lines().count();
-    assert_eq!(faults(life, &seen, usual), [""; 0], "without any fault: {seen:#?}");
+    assert_eq!(faults(life, &seen, usual, false), [""; 0], "without any fault: {seen:#?}");
     assert_eq!(seen.visit, None, "without any fault");
     assert!(seen.ran && seen.logged == life.output && seen.hook, "without any fault: {seen:#?}");
     let calls = parse(&seen.trace, &fake_runtime().display().to_string());
@@ -32,7 +34,10 @@ fn sites(life: &Life) -> (Vec<Site>, usize) {
     let mut sites = Vec::new();
     for call in calls {
         let errors = errors(&call).unwrap_or_else(|| panic!("{}: how may it fail?", call.text));
-        sites.extend(errors.iter().map(|error| Site { call: call.clone(), error }));
+        sites.extend(errors.iter().map(|error| Site { call: call.clone(), error, lasting: false }));
+        // A call that is always interrupted is not to be outlived, and what syslog is told with is the witness.
+        let lasting = errors.iter().filter(|error| **error != "EINTR" && call.name != "sendto");
+        sites.extend(lasting.map(|error| Site { call: call.clone(), error, lasting: true }));
     }
     (sites, usual)
 }
@@ -40,7 +45,7 @@ fn sites(life: &Life) -> (Vec<Site>, usize) {
 /// Which of the sites are tried: all when `CONWARD_FAULTS=all`, one where it names it
 /// (`plain:openat:12:EIO`), else each `SAMPLE`th, others in each life.
 fn is_wanted(life: &Life, index: usize, site: &Site) -> bool {
-    const SAMPLE: usize = 6;
+    const SAMPLE: usize = 11;
     match std::env::var("CONWARD_FAULTS").as_deref() {
         Ok("all") => true,
         Ok(name) => name == title(life, site),
@@ -48,18 +53,23 @@ fn is_wanted(life: &Life, index: usize, site: &Site) -> bool {
     }
 }
 
+/// In strace's words.
+fn when(site: &Site) -> String {
+    format!("{}{}", site.call.nth, if site.lasting { "+" } else { "" })
+}
+
 fn title(life: &Life, site: &Site) -> String {
-    format!("{}:{}:{}:{}", life.name, site.call.name, site.call.nth, site.error)
+    format!("{}:{}:{}:{}", life.name, site.call.name, when(site), site.error)
 }
 
 /// What is wrong with the life in which that call fails; it counts those whose call did come.
 fn judge(life: &Life, site: &Site, usual: usize, came: &AtomicUsize) -> Option<String> {
-    let fault = format!("{}:error={}:when={}", site.call.name, site.error, site.call.nth);
+    let fault = format!("{}:error={}:when={}", site.call.name, site.error, when(site));
     let outcome = catch_unwind(|| match live(life, &[fault]) {
         Err(hang) => vec![hang],
         Ok(seen) => {
             came.fetch_add(usize::from(seen.trace.contains("(INJECTED)")), Ordering::Relaxed);
-            let wrong = faults(life, &seen, usual);
+            let wrong = faults(life, &seen, usual, site.lasting);
             let details = || format!("{:?} {} {:?}", seen.messages, seen.status, seen.said);
             if wrong.is_empty() { wrong } else { wrong.into_iter().chain([details()]).collect() }
         }
