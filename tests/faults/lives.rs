@@ -1,12 +1,11 @@
 //! The ways to live that are tried with faults.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use conward_testkit::{Client, Launch, Place, Script, Step};
 
+use crate::control::Control;
 use crate::life::{Gates, Life, STATUS};
 
 /// How long a client waits for an answer.
@@ -103,25 +102,9 @@ fn attach(place: &Place) -> Result<(), String> {
 }
 
 fn ask(place: &Place) -> Result<(), String> {
-    let path = place.path("control").join(place.id()).join("control.sock");
-    // By way of a shorter path: that of a test is longer than an address may be.
-    let dir =
-        fs::File::open(path.parent().expect("a directory")).map_err(|error| format!("control: {error}"))?;
-    let short = format!("/proc/self/fd/{}/control.sock", std::os::fd::AsRawFd::as_raw_fd(&dir));
-    let stream = UnixStream::connect(short).map_err(|error| format!("control: {error}"))?;
-    stream.set_read_timeout(Some(ANSWER)).expect("a time limit");
-    let mut lines = BufReader::new(&stream).lines();
-    let mut next = |what: &str| match lines.next() {
-        Some(Ok(line)) => Ok(line),
-        Some(Err(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
-            Err(format!("SILENCE: {what} waits for ever"))
-        }
-        Some(Err(_)) | None => Err(format!("{what} was hung up on")),
-    };
-    next("a greeting")?;
+    let mut client = Control::connect(place, ANSWER)?;
     for request in ["state", "stats", "subscribe", "ps"] {
-        let _ = writeln!(&stream, "{{\"op\":\"{request}\",\"tag\":\"{request}\"}}");
-        while !next(request)?.contains(&format!("\"tag\":\"{request}\"")) {}
+        client.ask(request)?;
     }
     Ok(())
 }

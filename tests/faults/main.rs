@@ -3,8 +3,11 @@
 //! `CONWARD_FAULTS=all` tries every call; without it a sample of them is tried.
 
 mod calls;
+mod control;
 mod judge;
+mod killed;
 mod life;
+mod limits;
 mod lives;
 mod space;
 mod sweep;

@@ -35,8 +35,10 @@ fn sites(life: &Life) -> (Vec<Site>, usize) {
     for call in calls {
         let errors = errors(&call).unwrap_or_else(|| panic!("{}: how may it fail?", call.text));
         sites.extend(errors.iter().map(|error| Site { call: call.clone(), error, lasting: false }));
-        // A call that is always interrupted is not to be outlived, and what syslog is told with is the witness.
-        let lasting = errors.iter().filter(|error| **error != "EINTR" && call.name != "sendto");
+        // A call that is interrupted for ever is not to be outlived, nor is a kernel that reads nothing any more,
+        // not even signals; and what syslog is told with is the witness.
+        let once = ["read", "readv", "sendto"].contains(&call.name.as_str());
+        let lasting = errors.iter().filter(|error| !once && !["EINTR", "ECONNABORTED"].contains(error));
         sites.extend(lasting.map(|error| Site { call: call.clone(), error, lasting: true }));
     }
     (sites, usual)
