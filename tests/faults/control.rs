@@ -41,15 +41,22 @@ impl Control {
         }
     }
 
-    /// Sends a request, the members of an object after its `op`, and waits for the reply.
+    /// Sends a request, the members of an object after its `op`. Whoever was hung up on sees it at the next line.
+    pub fn send(&mut self, request: &str) {
+        self.write(request, "other");
+    }
+
+    fn write(&mut self, request: &str, tag: &str) {
+        let (op, members) = request.split_once(',').unwrap_or((request, ""));
+        let comma = if members.is_empty() { "" } else { "," };
+        let _ = writeln!(self.stream, "{{\"op\":\"{op}\",\"tag\":\"{tag}\"{comma}{members}}}");
+    }
+
+    /// Sends a request, and waits for the reply.
     pub fn ask(&mut self, request: &str) -> Result<String, String> {
-        let (op, members) = request
-            .split_once(',')
-            .map_or((request, String::new()), |(op, members)| (op, format!(",{members}")));
-        // Whoever was hung up on sees it at the next line.
-        let _ = writeln!(self.stream, "{{\"op\":\"{op}\",\"tag\":\"mine\"{members}}}");
+        self.write(request, "mine");
         loop {
-            let line = self.line(op)?;
+            let line = self.line(request)?;
             if line.contains("\"tag\":\"mine\"") {
                 return Ok(line);
             }

@@ -22,7 +22,7 @@ const REQUESTS: [&str; 13] = [
     "kill,\"signal\":\"WINCH\",\"all\":true",
     "reopen-logs",
     "resize,\"rows\":24,\"cols\":80",
-    "checkpoint,\"path\":\"/nonexistent\",\"leave_running\":true",
+    "checkpoint,\"image\":\"/nonexistent\",\"leave_running\":true",
     "debug",
 ];
 
@@ -50,7 +50,7 @@ fn is_error(answers: &[String], request: &str) -> bool {
     answers[at].contains("\"error\":")
 }
 
-fn limit_descriptors(running: &mut Running, limit: u64) {
+pub fn limit_descriptors(running: &mut Running, limit: u64) {
     let limit = libc::rlimit { rlim_cur: limit, rlim_max: 4096 };
     let pid = running.monitor().pid();
     // SAFETY: the call reads one structure.
@@ -59,7 +59,7 @@ fn limit_descriptors(running: &mut Running, limit: u64) {
 }
 
 /// The number of the first descriptor that is not open.
-fn first_free(pid: i32) -> u64 {
+pub fn first_free(pid: i32) -> u64 {
     (0..).find(|fd| !fs::exists(format!("/proc/{pid}/fd/{fd}")).expect("descriptors")).expect("a number")
 }
 

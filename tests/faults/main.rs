@@ -3,11 +3,13 @@
 //! `CONWARD_FAULTS=all` tries every call; without it a sample of them is tried.
 
 mod calls;
+mod compared;
 mod control;
 mod judge;
 mod killed;
 mod life;
 mod limits;
 mod lives;
+mod runtime;
 mod space;
 mod sweep;

@@ -7,11 +7,11 @@ use conward_testkit::{Host, Launch, PATIENCE, Place, Script, Step, conward, join
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 /// A small file system, for this test alone.
-struct Tmpfs(PathBuf);
+pub struct Tmpfs(PathBuf);
 
 impl Tmpfs {
     /// One with room for so many bytes over this directory.
-    fn over(dir: PathBuf, bytes: u64) -> Tmpfs {
+    pub fn over(dir: PathBuf, bytes: u64) -> Tmpfs {
         fs::create_dir_all(&dir).expect("a directory");
         let options = format!("size={bytes}");
         mount(Some("conward-test"), &dir, Some("tmpfs"), MsFlags::empty(), Some(options.as_str()))
@@ -20,7 +20,7 @@ impl Tmpfs {
     }
 
     /// Takes all the room that is left.
-    fn fill(&self) {
+    pub fn fill(&self) {
         let mut filler = File::create(self.0.join("filler")).expect("a file");
         let chunk = vec![0; 1 << 12];
         // The last write is the one that fails.
@@ -28,7 +28,7 @@ impl Tmpfs {
     }
 
     /// Gives it back.
-    fn free(&self) {
+    pub fn free(&self) {
         fs::remove_file(self.0.join("filler")).expect("the filler");
     }
 
