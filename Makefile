@@ -11,7 +11,7 @@ BIN := $(TARGET)/$(HOST)/release/conward
 CTL := $(TARGET)/$(HOST)/release/conwardctl
 STATIC := -C target-feature=+crt-static -C relocation-model=pie
 
-.PHONY: all build test demo bench lint install clean
+.PHONY: all build test demo bench faults lint install clean
 
 all: build
 
@@ -39,6 +39,12 @@ bench: build
 	tests/setup
 	RUSTFLAGS='$(STATIC)' cargo build --release --target $(HOST) --package conward-bench
 	$(TARGET)/$(HOST)/release/conward-bench --ours $(BIN)
+
+# Every system call of a life made to fail, in each of the ways in which it may; `test` tries a sample.
+faults: build
+	tests/setup
+	cargo build --workspace
+	CONWARD_BIN=$(BIN) CONWARD_FAULTS=all cargo nextest run --test faults
 
 lint:
 	cargo fmt --all --check

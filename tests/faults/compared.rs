@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use conward_testkit::{
-    Client, Launch, PATIENCE, Place, Running, Script, Step, conward, joined, parse_log, reference, state_of,
-    wait_until,
+    Client, Launch, Place, Running, Script, Step, conward, joined, parse_log, reference, state_of, wait_until,
 };
 use nix::sys::signal::Signal;
 
@@ -210,5 +209,4 @@ fn the_page_names_what_there_is() {
         }
     }
     assert!(named > 20, "only {named} tests are named");
-    let _ = PATIENCE;
 }
