@@ -114,6 +114,11 @@ impl Control {
         make().map_err(|error| Error::io(doing, error))
     }
 
+    /// The directory of the socket.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// What to watch for new clients.
     pub fn listener(&self) -> BorrowedFd<'_> {
         self.listener.as_fd()

@@ -15,7 +15,7 @@ use crate::serve::control::{Accepted, ControlId, Heard};
 use crate::sys::process;
 
 /// The operations that this version knows; a manager finds them in the greeting.
-const KNOWN: [Op; 15] = [
+const KNOWN: [Op; 16] = [
     Op::State,
     Op::Start,
     Op::Kill,
@@ -25,6 +25,7 @@ const KNOWN: [Op; 15] = [
     Op::Update,
     Op::Resize,
     Op::CloseStdin,
+    Op::Exec,
     Op::Ps,
     Op::Stats,
     Op::Wait,

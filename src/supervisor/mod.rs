@@ -5,7 +5,10 @@
 
 mod control;
 mod debug;
+mod exec;
+mod exec_request;
 mod ground;
+mod hunt;
 mod life;
 mod operations;
 mod perform;
@@ -14,6 +17,8 @@ mod ps;
 mod record;
 mod requests;
 mod runtime;
+mod session_perform;
+mod sessions;
 mod source;
 mod stats;
 mod stop;
@@ -46,6 +51,7 @@ use operations::{Operation, OperationId};
 use process::Process;
 use record::Unwritten;
 use requests::Waiter;
+use sessions::Sessions;
 use source::{CONTAINER, ProcessId, Source};
 use stop::Stopping;
 
@@ -57,6 +63,8 @@ pub struct Supervisor {
     caller: Caller,
     inherited: Inherited,
     container: Process,
+    /// Further processes in the container.
+    sessions: Sessions,
     /// The logs, which get all output of the container.
     sinks: Sinks,
     null: File,
@@ -171,6 +179,7 @@ impl Supervisor {
             caller: lent.caller,
             inherited: lent.inherited,
             container,
+            sessions: Sessions::default(),
             sinks: lent.sinks,
             null: lent.null,
             endpoints: ground.endpoints,
@@ -239,15 +248,6 @@ impl Supervisor {
         }
     }
 
-    /// A process that is looked after, as long as it is.
-    fn at(&mut self, whom: ProcessId) -> Option<At<'_>> {
-        (whom == CONTAINER).then_some(At {
-            process: &mut self.container,
-            reactor: &mut self.reactor,
-            sinks: &mut self.sinks,
-        })
-    }
-
     fn turn_until_finished(&mut self) -> u8 {
         let mut ready: Vec<Ready> = Vec::new();
         loop {
@@ -276,7 +276,8 @@ impl Supervisor {
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
         let ours = [unwritten, late, stopping, self.sinks.deadline(), self.container.deadline()];
-        ours.into_iter().flatten().min()
+        let sessions = self.sessions.deadline();
+        ours.into_iter().flatten().chain(sessions).min()
     }
 
     /// Tells the lifecycle of a process what happened, and does what it asks for, until it asks for
@@ -290,7 +291,10 @@ impl Supervisor {
             process.core.handle(Instant::now(), event, &mut effects);
             for effect in effects.drain(..) {
                 log::trace!("effect: {effect:?}");
-                events.extend(self.perform(effect));
+                events.extend(match whom {
+                    CONTAINER => self.perform(effect),
+                    session => self.perform_for(session, effect),
+                });
             }
         }
     }

@@ -51,9 +51,13 @@ impl Supervisor {
                 self.note_record();
                 return Some(Event::Recorded);
             }
-            Effect::LetGo => self.let_go(),
+            Effect::LetGo => {
+                self.end_sessions();
+                self.let_go();
+            }
             Effect::RunExitCommand => return Some(Event::CommandSpawned(self.spawn_exit_command())),
-            Effect::Finish(status) => self.finish(status),
+            Effect::Finish(status) if self.sessions.is_empty() => self.finish(status),
+            Effect::Finish(status) => self.sessions.finishing = Some(status),
         }
         None
     }
@@ -110,7 +114,7 @@ impl Supervisor {
 
     fn fail(&mut self, failure: &Failure) {
         let stderr = self.container.pump.take_text();
-        let text = launch::failure_text(failure, &self.plan, stderr);
+        let text = launch::failure_text(failure, &self.plan.runtime.program, self.plan.stdio, stderr);
         self.caller.failed(&text);
         let message = String::from_utf8_lossy(&text).into_owned();
         self.announce(What::CreateFailed { message }, Cause::Runtime);
@@ -232,7 +236,7 @@ impl Supervisor {
         self.answer_waiters();
     }
 
-    fn finish(&mut self, status: u8) {
+    pub(super) fn finish(&mut self, status: u8) {
         self.life.state = State::Deleted;
         self.life.step = Some(Step::Announced);
         self.announce(What::Deleted { teardown: None }, Cause::Supervisor);
@@ -249,7 +253,7 @@ impl Supervisor {
 }
 
 /// A process that has ended meanwhile needs no signal.
-fn warn_unless_sent(whom: &str, result: io::Result<()>) {
+pub(super) fn warn_unless_sent(whom: &str, result: io::Result<()>) {
     if let Err(error) = result
         && error.raw_os_error() != Some(libc::ESRCH)
     {

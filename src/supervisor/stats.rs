@@ -55,8 +55,8 @@ impl Supervisor {
             attachments: attachments as u64,
             queued: (queued + kept) as u64,
             clients_dropped: dropped + deaf,
-            execs: 0,
-            execs_total: 0,
+            execs: self.sessions.running() as u64,
+            execs_total: self.sessions.total,
             seq: self.life.events.last(),
             warnings: self.diagnostics.warnings,
         }

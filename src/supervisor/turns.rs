@@ -51,23 +51,33 @@ impl Supervisor {
         for id in self.container.pump.clients.overdue(now) {
             self.drop_client(id);
         }
-        let container = &mut self.container;
-        for stream in container.pump.resume(&mut self.sinks) {
-            container.read_again(&mut self.reactor, stream);
-        }
-        if container.is_to_be_asked(now) {
-            self.on_departure(CONTAINER);
-        }
+        // First the sessions, whose end comes before that of the container.
+        self.catch_up_sessions(now);
+        self.catch_up_with(CONTAINER, now);
+        self.finish_after_sessions(now);
         self.write_overdue(now);
         self.kill_late_operations(now);
         self.stop_overdue(now);
         self.diagnostics.turn();
         self.drop_ended_control_clients();
-        if self.container.is_drained(&self.sinks) {
-            self.happen(CONTAINER, Event::Drained);
+    }
+
+    /// The same for one process.
+    pub(super) fn catch_up_with(&mut self, whom: ProcessId, now: Instant) {
+        let Some(At { process, reactor, sinks }) = self.at(whom) else { return };
+        for stream in process.pump.resume(sinks) {
+            process.read_again(reactor, stream);
         }
-        if self.container.core.deadline().is_some_and(|deadline| now >= deadline) {
-            self.happen(CONTAINER, Event::Tick);
+        if process.is_to_be_asked(now) {
+            self.on_departure(whom);
+        }
+        let held_up = self.is_held_up(whom);
+        if self.at(whom).is_some_and(|at| !held_up && at.process.is_drained(at.sinks)) {
+            self.happen(whom, Event::Drained);
+        }
+        let deadline = self.at(whom).and_then(|at| at.process.core.deadline());
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            self.happen(whom, Event::Tick);
         }
     }
 
@@ -96,6 +106,13 @@ impl Supervisor {
                 self.container.forget_init(&self.reactor);
             }
             self.happen(CONTAINER, Event::Reaped(pid, exit));
+            for whom in self.sessions.ids() {
+                let Some(At { process, reactor, .. }) = self.at(whom) else { continue };
+                if process.init.as_ref().is_some_and(|init| init.pid == pid) {
+                    process.forget_init(reactor);
+                }
+                self.happen(whom, Event::Reaped(pid, exit));
+            }
         }
     }
 

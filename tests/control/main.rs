@@ -5,6 +5,8 @@ mod busy;
 mod client;
 mod end;
 mod events;
+mod exec;
+mod exec_bounds;
 mod lines;
 mod malformed;
 mod place;
