@@ -49,7 +49,7 @@ impl Supervisor {
         let (launch, process) = made.map_err(|error| {
             Failure::new(ErrorCode::Internal, format!("exec: prepare session {name}: {}", error.text()))
         })?;
-        let (sinks, launch) = (Sinks::none(), Some(launch));
+        let (sinks, launch) = (Sinks::of_session(asked.log), Some(launch));
         self.sessions.add(Session { process, sinks, name, launch, started: None, hunt: None });
         self.happen(whom, Event::Go);
         Ok(None)
@@ -110,13 +110,30 @@ impl Supervisor {
             {
                 session.hunt = None;
             }
+            self.pass_lines_on(whom);
             self.catch_up_with(whom, now);
         }
     }
 
-    /// Whether a process has to wait with its end until others are further.
+    /// Brings what a session has written to the container's logs, if they take it. Its last line need
+    /// not have an end.
+    fn pass_lines_on(&mut self, whom: ProcessId) {
+        if let Some(Session { process, sinks, .. }) = self.sessions.get_mut(whom)
+            && self.sinks.has_room_for_guests()
+        {
+            sinks.pass_on(&mut self.sinks, process.draining && process.pump.streams_are_read());
+        }
+    }
+
+    /// Whether a process has to wait with its end: a session until all its processes are hunted down and
+    /// its lines are in the log; the container for the last lines of its sessions.
     pub(super) fn is_held_up(&self, whom: ProcessId) -> bool {
-        self.sessions.get(whom).is_some_and(|session| session.hunt.is_some())
+        match self.sessions.get(whom) {
+            Some(Session { hunt, sinks, .. }) => {
+                hunt.is_some() || sinks.gathers() && self.sinks.guests_wait()
+            }
+            None => self.sessions.are_being_logged(),
+        }
     }
 
     fn kill_late_launch(&mut self, whom: ProcessId, now: Instant) {

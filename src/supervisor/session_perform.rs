@@ -18,6 +18,7 @@ use crate::launch;
 use crate::pid::Pid;
 use crate::serve::console::Console;
 use crate::sys::process::{self, Relation};
+use crate::sys::session;
 use crate::sys::spawn::Spawn;
 
 impl Supervisor {
@@ -115,7 +116,9 @@ impl Supervisor {
         let Some(mut launch) = session.launch.take() else { return };
         if let Some(pid) = launch.left.filter(|pid| process::relation(*pid) == Relation::Child) {
             // It runs, but cannot be looked after.
-            drop(Hunt::begin(pid, Instant::now()));
+            if let Some(session) = session::of(pid) {
+                session::kill(session);
+            }
             warn_unless_sent("the session", process::signal_child(pid, libc::SIGKILL));
         }
         let text = launch::failure_text(failure, &self.plan.runtime.program, stdio, text);
@@ -147,6 +150,7 @@ impl Supervisor {
         let Some(session) = self.sessions.get_mut(whom) else { return };
         session.process.draining = false;
         session.process.pump.end_drain(&mut session.sinks);
+        session.sinks.pass_on(&mut self.sinks, true);
         self.tell_session_end(whom, exit);
     }
 

@@ -157,6 +157,11 @@ impl Sessions {
         self.list.iter().filter(|session| session.started.is_some()).count()
     }
 
+    /// Whether the last output of one of them is on its way to the log.
+    pub fn are_being_logged(&self) -> bool {
+        self.list.iter().any(|session| session.process.draining && session.sinks.gathers())
+    }
+
     /// How many answers a client waits for.
     pub fn askers(&self, id: ControlId) -> usize {
         let launches = self.list.iter().filter_map(|session| session.launch.as_ref());

@@ -7,6 +7,7 @@ mod end;
 mod events;
 mod exec;
 mod exec_bounds;
+mod exec_log;
 mod lines;
 mod malformed;
 mod place;
