@@ -49,6 +49,7 @@ install: build
 	install -D -m 755 $(CTL) $(DESTDIR)$(PREFIX)/bin/conwardctl
 	install -D -m 644 man/conward.8 $(DESTDIR)$(PREFIX)/share/man/man8/conward.8
 	install -D -m 644 man/conwardctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/conwardctl.1
+	install -D -m 644 man/conward-protocol.7 $(DESTDIR)$(PREFIX)/share/man/man7/conward-protocol.7
 
 clean:
 	cargo clean

@@ -1,8 +1,9 @@
-//! The manual page says what the program does: its options are those of the table.
+//! The manual page says what the program does: its options are those of the table. All pages can be read.
 //!
 //! `CONWARD_BLESS=1 cargo test --test man` writes them into the page.
 
 use std::fs;
+use std::process::Command;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/conward.8");
 const BEGIN: &str =
@@ -52,4 +53,14 @@ fn sections_are_all_there_and_in_order() {
         "\"SEE ALSO\"",
     ];
     assert_eq!(sections, wanted);
+}
+
+#[test]
+fn mandoc_warns_of_nothing() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/man");
+    for page in ["conward.8", "conwardctl.1", "conward-protocol.7"] {
+        let lint = Command::new("mandoc").current_dir(directory).args(["-Tlint", "-Wwarning", page]).output();
+        let lint = lint.expect("mandoc(1), which tests/setup installs");
+        assert!(lint.status.success(), "{}", String::from_utf8_lossy(&lint.stdout));
+    }
 }

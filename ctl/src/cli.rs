@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use conward_protocol::{Signal, State, request};
+use conward_protocol::{Signal, State, Timestamp, request};
+
+use crate::logs::since;
 
 /// Create, run and look after containers under conward.
 ///
@@ -98,6 +100,10 @@ pub enum Command {
     Events(Events),
     /// Print the log of a container
     Logs(Logs),
+    /// Write the processes of a container to disk, by the runtime and criu(8)
+    Checkpoint(Checkpoint),
+    /// Create a container from a checkpoint; it runs on at once
+    Restore(Restore),
     /// Print a script that completes command lines
     Completions {
         /// The shell
@@ -211,6 +217,45 @@ pub struct Create {
     pub interactive: bool,
     /// The container
     pub id: String,
+}
+
+/// `checkpoint`.
+#[derive(Debug, Args)]
+pub struct Checkpoint {
+    /// Directory of the image
+    #[arg(long, value_name = "DIR", default_value = "checkpoint")]
+    pub image_path: PathBuf,
+    /// Directory of criu's logs [default: the runtime's choice]
+    #[arg(long, value_name = "DIR")]
+    pub work_path: Option<PathBuf>,
+    /// Let the container run on
+    #[arg(short = 'R', long)]
+    pub leave_running: bool,
+    /// Allow open TCP connections
+    #[arg(long)]
+    pub tcp_established: bool,
+    /// Allow file locks
+    #[arg(long)]
+    pub file_locks: bool,
+    /// The container
+    pub id: String,
+}
+
+/// `restore`.
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// Directory of the image
+    #[arg(long, value_name = "DIR", default_value = "checkpoint")]
+    pub image_path: PathBuf,
+    /// Allow open TCP connections
+    #[arg(long)]
+    pub tcp_established: bool,
+    /// Allow file locks
+    #[arg(long)]
+    pub file_locks: bool,
+    /// The container
+    #[command(flatten)]
+    pub create: Create,
 }
 
 /// `run`.
@@ -348,8 +393,11 @@ pub struct Logs {
     pub follow: bool,
     /// Only the last so many lines
     #[arg(short = 'n', long, value_name = "N")]
-    pub tail: Option<usize>,
-    /// Print times
+    pub tail: Option<u64>,
+    /// Only what is not older than this: a time (2026-08-01T12:00:00Z), or how long ago (30s, 10m, 1h30m)
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub since: Option<Timestamp>,
+    /// Print times, in UTC
     #[arg(short, long)]
     pub timestamps: bool,
     /// The container

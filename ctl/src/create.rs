@@ -15,7 +15,7 @@ use crate::spawn::{self, Wishes};
 /// The bundle cannot work, the id is taken, or the supervisor or the runtime failed.
 pub fn create(place: &Place, create: &Create) -> Result<u8, Error> {
     let bundle = Bundle::read(&create.bundle)?;
-    made(place, create, &bundle, &Wishes { stdin: create.interactive, stdin_once: false })?;
+    made(place, create, &bundle, &Wishes { stdin: create.interactive, stdin_once: false, image: None })?;
     output::line(&create.id)?;
     Ok(0)
 }

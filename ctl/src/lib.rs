@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bundle;
+mod checkpoint;
 pub mod cli;
 mod create;
 mod error;
@@ -79,6 +80,8 @@ fn perform(cli: Cli) -> Result<u8, Error> {
         Command::Wait { stage, id } => requests::wait(&place, stage, &id),
         Command::Events(events) => events::events(&place, &events),
         Command::Logs(logs) => logs::logs(&place, &logs),
+        Command::Checkpoint(wanted) => checkpoint::checkpoint(&place, &wanted),
+        Command::Restore(restore) => checkpoint::restore(&place, &restore),
         Command::Completions { .. } => Ok(0),
     }
 }

@@ -58,6 +58,7 @@ conwardctl logs \-f \-\-tail 10 web
 conwardctl ls \-\-filter state=running
 .fi
 .SH "SEE ALSO"
+.BR conward\-protocol (7),
 .BR conward (8),
 .BR runc (8)
 "#;
@@ -88,7 +89,8 @@ pub fn page() -> String {
         page.push_str(&section(sub));
     }
     page.push_str(REST);
-    once(&page)
+    // The generator's way to write an empty line.
+    once(&page).replace("\n.br\n\n.br\n", "\n.sp\n")
 }
 
 /// Each section brings the definition of an apostrophe; one is enough.

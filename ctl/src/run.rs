@@ -26,7 +26,7 @@ pub fn run(place: &Place, run: &Run) -> Result<u8, Error> {
     let bundle = Bundle::read(&run.create.bundle)?;
     check_terminal(run, &bundle)?;
     let id = run.create.id.as_str();
-    let wishes = Wishes { stdin: run.create.interactive, stdin_once: !run.detach };
+    let wishes = Wishes { stdin: run.create.interactive, stdin_once: !run.detach, image: None };
     let mut client = create::made(place, &run.create, &bundle, &wishes)?;
     if run.detach {
         begin(run, &mut client).map_err(|error| Error::asked(id, &error))?;

@@ -26,6 +26,17 @@ pub struct Wishes {
     pub stdin: bool,
     /// That input ends when the client that writes it ends.
     pub stdin_once: bool,
+    /// A checkpoint to go on from.
+    pub image: Option<Image>,
+}
+
+/// A checkpoint.
+#[derive(Debug)]
+pub struct Image {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Options of the runtime's `restore`.
+    pub options: Vec<&'static str>,
 }
 
 /// Has a new supervisor create the container, and waits until it has; gives the container's pid.
@@ -129,6 +140,12 @@ fn arguments(
         push(&[&"--exit-command", &runtime]);
         for arg in create.runtime_arg.iter().map(String::as_str).chain(["delete", &create.id]) {
             push(&[&"--exit-command-arg", &arg]);
+        }
+    }
+    if let Some(image) = &wishes.image {
+        push(&[&"--restore", &image.dir]);
+        for option in &image.options {
+            push(&[&"--runtime-opt", option]);
         }
     }
     for arg in &create.conward_arg {

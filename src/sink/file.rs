@@ -6,18 +6,18 @@ mod state;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
-
-use memchr::memrchr;
 
 use crate::error::{Error, reason};
 use crate::plan::{FileLog, Stream};
 use crate::sink::gap::Gaps;
 use crate::sink::guests::Guests;
 use crate::sink::k8s::{Records, Room, first_cost};
-use crate::sink::place::Place;
+use crate::sink::place::{FileId, Place};
 use crate::sink::stamp::Stamps;
+use crate::sink::trail::Trail;
 use crate::sink::{Counts, STREAMS, Whose};
 use crate::sys::clock::Timestamp;
 use state::{Logged, StreamState};
@@ -25,7 +25,7 @@ use state::{Logged, StreamState};
 /// A log file and what is left of its limits.
 #[derive(Debug)]
 pub struct FileSink {
-    place: Place,
+    trail: Trail,
     size_max: u64,
     global_max: u64,
     keep: Option<u32>,
@@ -67,7 +67,7 @@ impl FileSink {
         let file = place.open().map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         Ok(FileSink {
-            place,
+            trail: Trail::new(place, &file).map_err(failed)?,
             size_max: plan.size_max.unwrap_or(u64::MAX),
             global_max: plan.global_max.unwrap_or(u64::MAX),
             keep: plan.keep,
@@ -85,27 +85,14 @@ impl FileSink {
         })
     }
 
-    /// Logs a chunk of the container's output, and lines of sessions where one of its own ends. What
-    /// cannot be written is counted; the next chunk tries again.
-    pub fn write(&mut self, now: Timestamp, stream: Stream, chunk: &[u8]) {
-        let end = memrchr(b'\n', chunk).filter(|_| self.guests.wait_for(stream)).map_or(0, |end| end + 1);
-        let (lines, rest) = chunk.split_at(end);
-        if !lines.is_empty() {
-            self.log(now, stream, Whose::Container, lines);
-            self.insert(now, stream);
-        }
-        if !rest.is_empty() {
-            self.log(now, stream, Whose::Container, rest);
-        }
-    }
-
+    /// Logs a chunk. What cannot be written is counted; the next chunk tries again.
     fn log(&mut self, now: Timestamp, stream: Stream, whose: Whose, chunk: &[u8]) {
         let state = &mut self.streams[stream as usize];
         let second = now.secs;
         let now = now.max(state.latest);
         state.latest = now;
         if self.total >= self.global_max {
-            state.of[whose as usize].counts.withheld += chunk.len() as u64;
+            self.withhold(stream, whose, chunk.len());
             return;
         }
         if self.looked.replace(second) != Some(second) {
@@ -118,7 +105,7 @@ impl FileSink {
         let mut rest = chunk;
         while !rest.is_empty() {
             let Some(room) = self.room(rest) else {
-                self.streams[stream as usize].of[whose as usize].counts.withheld += rest.len() as u64;
+                self.withhold(stream, whose, rest.len());
                 return;
             };
             let (head, tail) = rest.split_at(self.records.fill(stream, rest, room));
@@ -133,13 +120,13 @@ impl FileSink {
     /// Puts a new file in place of the old (ctl `2 0 0`), rotating if that was asked for.
     pub fn reopen(&mut self) {
         let renewed = match self.keep {
-            Some(keep) => self.place.rotate(keep),
-            None => self.place.replace(),
+            Some(keep) => self.trail.place.rotate(keep),
+            None => self.trail.place.replace(),
         };
         match renewed {
             Ok(file) => {
                 if self.overdue.take().is_some() {
-                    log::warn!("log file {}: a new one is in place now", self.place.path().display());
+                    log::warn!("log file {}: a new one is in place now", self.trail.place.path().display());
                 }
                 self.adopt(file, 0);
             }
@@ -147,7 +134,7 @@ impl FileSink {
                 let delay = match self.overdue {
                     Some(retry) => (retry.delay * 2).min(RETRY.1),
                     None => {
-                        let path = self.place.path().display();
+                        let path = self.trail.place.path().display();
                         log::warn!("cannot renew log file {path}, the old one grows: {}", reason(&error));
                         RETRY.0
                     }
@@ -180,7 +167,7 @@ impl FileSink {
         } else if !self.gaps.is_empty() {
             self.begin(now);
             if let Err(error) = self.flush(Stream::Stdout, Whose::Container, 0) {
-                let path = self.place.path().display();
+                let path = self.trail.place.path().display();
                 log::warn!("log file {path} does not tell of its gap: {}", reason(&error));
             }
         }
@@ -191,8 +178,30 @@ impl FileSink {
         if let (Ok(file), true) = (&self.file, self.sync)
             && let Err(error) = file.sync_all()
         {
-            log::warn!("cannot sync log file {}: {}", self.place.path().display(), reason(&error));
+            log::warn!("cannot sync log file {}: {}", self.trail.place.path().display(), reason(&error));
         }
+    }
+
+    /// The files that make up the log, and its gaps.
+    pub fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
+    /// Bytes written so far. It changes whenever there is something new to be read.
+    pub fn written(&self) -> u64 {
+        self.total
+    }
+
+    /// Opens the file that is written to, wherever it has been moved, to read it. `None`: it is another one.
+    pub fn open_current(&self, id: FileId) -> Option<io::Result<File>> {
+        let file = self.file.as_ref().ok()?;
+        let current = FileId::of(file).is_ok_and(|current| current == id);
+        current.then(|| File::open(format!("/proc/self/fd/{}", file.as_raw_fd())))
+    }
+
+    /// Closes the file. What is known of it stays.
+    pub fn close(self) -> Trail {
+        self.trail
     }
 
     /// What became of this stream's bytes.
@@ -228,13 +237,16 @@ impl FileSink {
             let state = &mut self.streams[stream as usize];
             let bytes = state.of.iter_mut().map(Logged::lose_unseen).sum();
             self.gaps.add(stream, bytes, state.seen, now, "the log file was removed");
+            if bytes > 0 {
+                self.trail.lose(stream, self.size);
+            }
         }
     }
 
     /// Opens or creates the file that was removed.
     fn open_again(&mut self) {
-        let path = self.place.path().display();
-        match self.place.open().and_then(|file| Ok((file.metadata()?.len(), file))) {
+        let path = self.trail.place.path().display();
+        match self.trail.place.open().and_then(|file| Ok((file.metadata()?.len(), file))) {
             Ok((size, file)) => {
                 log::warn!("log file {path} was removed; it is open again");
                 self.adopt(file, size);
@@ -251,6 +263,7 @@ impl FileSink {
 
     /// Goes on in another file. No line of it is unfinished.
     fn adopt(&mut self, file: File, size: u64) {
+        self.trail.add(&file);
         self.file = Ok(file);
         self.size = size;
         for state in &mut self.streams {
@@ -320,7 +333,7 @@ impl FileSink {
             let torn = (written - kept.bytes) as u64;
             let cut = file.metadata().and_then(|metadata| file.set_len(metadata.len().saturating_sub(torn)));
             if let Err(error) = cut {
-                let path = self.place.path().display();
+                let path = self.trail.place.path().display();
                 log::warn!("log file {path} has a torn record that cannot be cut off: {}", reason(&error));
             }
         }
@@ -338,7 +351,7 @@ impl FileSink {
             bytes += missing;
         }
         if bytes > 0 {
-            let path = self.place.path().display();
+            let path = self.trail.place.path().display();
             log::warn!("log file {path}: output is logged again, {bytes} bytes are missing");
         }
     }
@@ -346,11 +359,20 @@ impl FileSink {
     /// Counts output that could not be logged.
     fn lose(&mut self, stream: Stream, whose: Whose, bytes: u64, now: Timestamp, cause: &str) {
         if bytes > 0 && self.gaps.is_empty() && self.file.is_ok() {
-            let path = self.place.path().display();
+            let path = self.trail.place.path().display();
             log::warn!("log file {path}: output is lost until this changes: {cause}");
         }
         self.streams[stream as usize].of[whose as usize].counts.lost += bytes;
         self.gaps.add(stream, bytes, now, now, cause);
+        if bytes > 0 {
+            self.trail.lose(stream, self.size);
+        }
+    }
+
+    /// Counts output that is beyond the limit of the log.
+    fn withhold(&mut self, stream: Stream, whose: Whose, bytes: usize) {
+        self.streams[stream as usize].of[whose as usize].counts.withheld += bytes as u64;
+        self.trail.lose(stream, self.size);
     }
 }
 

@@ -9,8 +9,12 @@ mod guests;
 mod journald;
 mod k8s;
 mod place;
+mod reader;
 mod stamp;
+mod trail;
 
+use std::fs::File;
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::Instant;
@@ -21,6 +25,10 @@ use crate::sys::clock::Timestamp;
 use file::FileSink;
 use guests::{Gathered, Guests};
 use journald::JournalSink;
+use place::FileId;
+use trail::Trail;
+
+pub use reader::{Reader, Turn};
 
 /// Both streams, in the order of their numbers.
 const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
@@ -56,6 +64,9 @@ pub struct Sinks {
     gathered: Option<Gathered>,
     /// What they had counted when they were closed, by whose output it was and the numbers of the streams.
     last: [[Tally; 2]; 2],
+    /// Of the log file, after it was closed.
+    trail: Option<Trail>,
+    finished: bool,
 }
 
 /// What each sink counts for one stream.
@@ -108,8 +119,12 @@ impl Sinks {
         self.gathered.is_some()
     }
 
-    /// Logs whole lines of a session, now or after the container's own line.
+    /// Logs whole lines of a session, now or after the container's own line. After the end of the log
+    /// nobody would read them.
     fn admit(&mut self, now: Instant, stream: Stream, lines: &[u8]) {
+        if self.finished {
+            return;
+        }
         if let Some(file) = &mut self.file {
             file.admit(now, stream, lines);
         }
@@ -195,6 +210,12 @@ impl Sinks {
         if let Some(file) = &mut self.file {
             file.finish(now);
         }
+        self.finished = true;
+    }
+
+    /// Whether the last chunk is in the log.
+    pub fn is_finished(&self) -> bool {
+        self.finished
     }
 
     /// fsync(2) of the log file, if the plan says so. This may wait for a disk, so it belongs after the
@@ -209,12 +230,30 @@ impl Sinks {
     pub fn close(&mut self) {
         let counts = |whose| STREAMS.map(|stream| self.counts_of(stream, whose));
         self.last = [Whose::Container, Whose::Session].map(counts);
-        self.file = None;
+        self.trail = self.file.take().map(FileSink::close);
         self.journal = None;
     }
 
-    /// What became of the container's bytes of this stream. What a sink still holds back, or keeps as an unfinished
-    /// line, is in no count before [`Sinks::finish`].
+    /// A number that changes whenever there is something new to be read from the log file.
+    pub fn written(&self) -> u64 {
+        self.file.as_ref().map_or(0, FileSink::written)
+    }
+
+    /// The files that make up the log; `None` without a log file.
+    fn trail(&self) -> Option<&Trail> {
+        self.file.as_ref().map(FileSink::trail).or(self.trail.as_ref())
+    }
+
+    /// Opens a file of the log to read it. `None`: it is gone.
+    fn open_to_read(&self, id: FileId) -> io::Result<Option<File>> {
+        match self.file.as_ref().and_then(|file| file.open_current(id)) {
+            Some(current) => current.map(Some),
+            None => self.trail().map_or(Ok(None), |trail| trail.place.find(id)),
+        }
+    }
+
+    /// What became of the container's bytes of this stream. What a sink still holds back, or keeps as an
+    /// unfinished line, is in no count before [`Sinks::finish`].
     pub fn counts(&self, stream: Stream) -> Tally {
         self.counts_of(stream, Whose::Container)
     }

@@ -15,7 +15,7 @@ use crate::serve::control::{Accepted, ControlId, Heard};
 use crate::sys::process;
 
 /// The operations that this version knows; a manager finds them in the greeting.
-const KNOWN: [Op; 16] = [
+const KNOWN: [Op; 19] = [
     Op::State,
     Op::Start,
     Op::Kill,
@@ -30,7 +30,10 @@ const KNOWN: [Op; 16] = [
     Op::Stats,
     Op::Wait,
     Op::Subscribe,
+    Op::Logs,
     Op::ReopenLogs,
+    Op::Checkpoint,
+    Op::Delete,
     Op::Debug,
 ];
 /// Reads from one client in one turn.
@@ -91,6 +94,7 @@ impl Supervisor {
     pub(super) fn on_control_client(&mut self, id: ControlId, ready: Ready) {
         if let (true, Some(control)) = (ready.writable, &mut self.endpoints.control) {
             control.flush(id);
+            self.read_logs(id);
         }
         for _ in 0..READ_BUDGET {
             let Some(control) = &mut self.endpoints.control else { return };
@@ -129,12 +133,14 @@ impl Supervisor {
         }
     }
 
-    fn drop_control_client(&mut self, id: ControlId) {
+    pub(super) fn drop_control_client(&mut self, id: ControlId) {
         self.waiters.retain(|waiter| waiter.client != id);
         if let Some(stopping) = &mut self.stopping {
             stopping.forget(id);
         }
+        self.removal.forget(id);
         self.subscribers.retain(|&subscriber| subscriber != id);
+        self.readings.retain(|reading| reading.client != id);
         if let Some(fd) = self.endpoints.control.as_mut().and_then(|control| control.remove(id)) {
             self.close(fd);
             self.reactor.again(Ready::to_read(Source::ControlListener.id()));
@@ -189,6 +195,7 @@ impl Supervisor {
 
     /// Keeps an event, and tells it to all who subscribed.
     pub(super) fn announce(&mut self, what: What, cause: Cause) {
+        self.note_transition(&what);
         let line = self.life.note(what, cause);
         for id in self.subscribers.clone() {
             self.tell(id, line.clone());

@@ -86,6 +86,8 @@ impl Supervisor {
             terminal,
             timeout: asked.timeout_ms.map(Duration::from_millis),
             exit_command: None,
+            keep: false,
+            delete: false,
         });
         let console = terminal.then(|| Console::open(self.control_dir())).transpose()?;
         let mut process = Process::new(whom, stdio, core, Streams::open(stdio)?, console);

@@ -3,13 +3,18 @@
 //! [`run`] is the launch from top to bottom. After it, `turns` says what each ready descriptor
 //! leads to, and `perform` what each effect of the lifecycle is done with.
 
+mod annotations;
+mod checkpoint;
 mod control;
 mod debug;
+mod evidence;
 mod exec;
 mod exec_request;
+mod exit_record;
 mod ground;
 mod hunt;
 mod life;
+mod logs;
 mod operations;
 mod perform;
 mod process;
@@ -20,8 +25,10 @@ mod runtime;
 mod session_perform;
 mod sessions;
 mod source;
+mod state_file;
 mod stats;
 mod stop;
+mod teardown;
 mod turns;
 
 use std::collections::VecDeque;
@@ -45,8 +52,11 @@ use crate::sys::fds::Inherited;
 use crate::sys::signals::{self, Signals};
 use crate::sys::{self, memory};
 use debug::Kept;
+use evidence::Evidence;
+use exit_record::ExitRecord;
 use ground::{Endpoints, Ground, Lent};
 use life::Life;
+use logs::Reading;
 use operations::{Operation, OperationId};
 use process::Process;
 use record::Unwritten;
@@ -54,6 +64,7 @@ use requests::Waiter;
 use sessions::Sessions;
 use source::{CONTAINER, ProcessId, Source};
 use stop::Stopping;
+use teardown::Removal;
 
 /// What a supervisor owns.
 pub struct Supervisor {
@@ -73,13 +84,23 @@ pub struct Supervisor {
     oom_score: Option<String>,
     /// What managers are told.
     life: Life,
+    /// The state file is behind.
+    state_changed: bool,
+    evidence: Evidence,
+    exit_record: ExitRecord,
+    /// Who waits for the runtime's delete.
+    removal: Removal,
     begun: Instant,
     subscribers: Vec<ControlId>,
     waiters: Vec<Waiter>,
+    /// Requests for which the log is being read.
+    readings: Vec<Reading>,
+    /// How long the end waits for them.
+    readings_due: Option<Instant>,
     /// Runtimes at work for a request.
     operations: Vec<Operation>,
     next_operation: OperationId,
-    /// Memory of the launch is still to be given back.
+    /// Memory that was needed for a moment is still to be given back.
     untidy: bool,
     /// The one `stop` at work.
     stopping: Option<Stopping>,
@@ -186,9 +207,15 @@ impl Supervisor {
             oom: None,
             oom_score: lent.oom_score,
             life: Life::new(),
+            state_changed: false,
+            evidence: Evidence::default(),
+            exit_record: ExitRecord::default(),
+            removal: Removal::default(),
             begun: Instant::now(),
             subscribers: Vec::new(),
             waiters: Vec::new(),
+            readings: Vec::new(),
+            readings_due: None,
             operations: Vec::new(),
             next_operation: 0,
             untidy: false,
@@ -251,8 +278,7 @@ impl Supervisor {
     fn turn_until_finished(&mut self) -> u8 {
         let mut ready: Vec<Ready> = Vec::new();
         loop {
-            let owes_nothing = self.container.pump.clients.is_empty() && self.unwritten.is_empty();
-            if let Some(status) = self.finished.filter(|_| owes_nothing) {
+            if let Some(status) = self.finished.filter(|_| self.owes_nothing()) {
                 return status;
             }
             if std::mem::take(&mut self.untidy) {
@@ -270,14 +296,19 @@ impl Supervisor {
         }
     }
 
+    /// Whether clients and files have what they are to have.
+    fn owes_nothing(&self) -> bool {
+        self.container.pump.clients.is_empty() && self.unwritten.is_empty() && self.readings_due.is_none()
+    }
+
     /// When the loop must go on even if nothing comes; `None` while the container just runs.
     fn deadline(&self) -> Option<Instant> {
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
-        let ours = [unwritten, late, stopping, self.sinks.deadline(), self.container.deadline()];
-        let sessions = self.sessions.deadline();
-        ours.into_iter().flatten().chain(sessions).min()
+        let sinks = self.sinks.deadline();
+        let ours = [unwritten, late, stopping, self.readings_due, sinks, self.container.deadline()];
+        ours.into_iter().flatten().chain(self.sessions.deadline()).min()
     }
 
     /// Tells the lifecycle of a process what happened, and does what it asks for, until it asks for

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use conward_protocol::request::Checkpoint;
 use conward_protocol::{Exit, Op, Signal, Tag};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
@@ -31,20 +32,24 @@ pub(super) type OperationId = usize;
 pub(super) enum Task {
     /// A request; its end is the answer. With `kill`, the signal.
     Request { client: ControlId, tag: Option<Tag>, op: Op, signal: Option<Signal> },
+    /// A `checkpoint`, whose end is the answer too.
+    Checkpoint { client: ControlId, tag: Option<Tag>, request: Box<Checkpoint> },
     /// A `stop` has the container frozen, so that nothing can fork while it is killed.
     Freeze,
     /// A `stop` has all processes killed.
     KillAll,
     /// A `stop` has the container thawed: what is frozen does not die.
     Thaw,
+    /// The container is deleted.
+    Delete,
 }
 
 impl Task {
     /// Who waits for the answer.
     pub fn client(&self) -> Option<ControlId> {
         match self {
-            Task::Request { client, .. } => Some(*client),
-            Task::Freeze | Task::KillAll | Task::Thaw => None,
+            Task::Request { client, .. } | Task::Checkpoint { client, .. } => Some(*client),
+            Task::Freeze | Task::KillAll | Task::Thaw | Task::Delete => None,
         }
     }
 
@@ -58,7 +63,7 @@ impl Task {
 
     fn deadline(&self) -> Duration {
         match self {
-            Task::Request { .. } => DEADLINE,
+            Task::Request { .. } | Task::Checkpoint { .. } | Task::Delete => DEADLINE,
             Task::Freeze | Task::KillAll | Task::Thaw => STEP_DEADLINE,
         }
     }

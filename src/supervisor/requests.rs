@@ -1,24 +1,27 @@
 //! What is done for each request on the control socket.
 
 use conward_protocol::body::{self, Body, Done};
-use conward_protocol::limits::IN_FLIGHT_MAX;
+use conward_protocol::limits::{IN_FLIGHT_MAX, LINE_MAX, TAG_MAX};
 use conward_protocol::request::{Resize, Stage};
 use conward_protocol::{Cause, ErrorCode, Exit, Failure, Op, Request, Signal, State, Step, Tag, What};
 
 use super::source::{CONTAINER, ProcessId};
+use super::state_file::for_a_line;
 use super::{At, Supervisor};
 use crate::error::reason;
-use crate::pid::Pid;
 use crate::plan::Stdio;
 use crate::serve::control::ControlId;
 use crate::serve::fifos::Size;
-use crate::sys::process;
+
+/// Bytes of what can grow in a reply, at most, so that the reply fits in a line: the rest is for the tag and
+/// the names of its other fields.
+pub(super) const BODY_MAX: usize = LINE_MAX - TAG_MAX - 128;
 
 /// A client that waits for a stage of the end.
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub client: ControlId,
-    tag: Option<Tag>,
+    pub tag: Option<Tag>,
     /// Of the container; a session's stages are one.
     stage: Stage,
     of: ProcessId,
@@ -32,7 +35,7 @@ impl Supervisor {
     pub(super) fn do_request(&mut self, id: ControlId, tag: Option<&Tag>, request: &Request) -> Answer {
         let cause = Cause::Client { client: id as u64, op: Some(request.op()) };
         match request {
-            Request::State => Ok(Some(Body::State(Box::new(self.state())))),
+            Request::State => Ok(Some(Body::State(Box::new(for_a_line(self.state()))))),
             Request::Start => self.ask_runtime(id, tag, Op::Start, &["start"]),
             Request::Pause => self.ask_runtime(id, tag, Op::Pause, &["pause"]),
             Request::Resume => self.ask_runtime(id, tag, Op::Resume, &["resume"]),
@@ -55,6 +58,7 @@ impl Supervisor {
                 let (missed, _) = self.life.events.after(since);
                 Ok(Some(Body::Subscribed(body::Subscribed { missed, last })))
             }
+            Request::Logs(logs) => self.logs(id, tag, logs),
             Request::ReopenLogs => {
                 self.sinks.reopen();
                 self.announce(What::LogsReopened, cause);
@@ -65,39 +69,13 @@ impl Supervisor {
             Request::Update(update) => self.update(id, tag, update),
             Request::Ps => self.ask_runtime(id, tag, Op::Ps, &["ps", "--format=json"]),
             Request::Stats => self.stats(id, tag),
+            Request::Delete(delete) => self.delete(id, tag, delete),
+            Request::Checkpoint(checkpoint) => self.checkpoint(id, tag, checkpoint),
             Request::Debug(debug) => Ok(Some(self.debug(debug))),
-            Request::Attach(_)
-            | Request::Delete(_)
-            | Request::Logs(_)
-            | Request::Checkpoint(_)
-            | Request::Upgrade(_) => {
+            Request::Attach(_) | Request::Upgrade(_) => {
                 let message = format!("{}: this version of the supervisor cannot do it", request.op());
                 Err(Failure::new(ErrorCode::Unsupported, message))
             }
-        }
-    }
-
-    fn state(&self) -> body::State {
-        let stopped = matches!(self.life.state, State::Stopped | State::Deleted);
-        body::State {
-            id: self.plan.identity.id.clone(),
-            name: self.plan.identity.name.clone(),
-            state: self.life.state,
-            step: self.life.step.filter(|_| stopped),
-            pid: self.life.pid.map(Pid::raw),
-            supervisor: process::own_pid().raw(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            bundle: self.plan.runtime.bundle.clone(),
-            runtime: self.plan.runtime.program.clone(),
-            terminal: self.container.has_terminal(),
-            exit: self.life.exit,
-            times: self.life.times,
-            log: self.plan.logs.file.as_ref().map(|file| file.path.display().to_string()),
-            record: None,
-            seq: self.life.events.last(),
-            execs: self.sessions.states(),
-            annotations: Default::default(),
-            omitted: Vec::new(),
         }
     }
 
@@ -113,6 +91,9 @@ impl Supervisor {
         sent.map_err(|error| {
             Failure::new(ErrorCode::Internal, format!("kill: send signal {signal}: {}", reason(&error)))
         })?;
+        if whom == CONTAINER {
+            self.evidence.sent(signal.number(), cause.clone());
+        }
         self.announce(What::Signalled { signal, all: false, exec: exec.map(str::to_owned) }, cause);
         done()
     }
@@ -186,7 +167,8 @@ impl Supervisor {
     }
 
     fn waited(&self, stage: Stage) -> Body {
-        Body::Waited(Box::new(body::Waited { stage, exit: self.life.exit, record: None }))
+        let record = (stage > Stage::Exited).then(|| self.exit_record.for_a_line()).flatten();
+        Body::Waited(Box::new(body::Waited { stage, exit: self.life.exit, record }))
     }
 
     /// Answers those who waited for what has now happened.
@@ -222,7 +204,8 @@ impl Supervisor {
         let running = self.operations.iter().filter(|operation| operation.task.client() == Some(id)).count();
         let stopping = self.stopping.as_ref().map_or(0, |stopping| stopping.askers(id));
         let starting = self.sessions.askers(id);
-        if waiting + running + stopping + starting < IN_FLIGHT_MAX {
+        let reading = self.readings.iter().filter(|reading| reading.client == id).count();
+        if waiting + running + stopping + starting + reading + self.removal.askers(id) < IN_FLIGHT_MAX {
             return Ok(());
         }
         let message = format!("{op}: {IN_FLIGHT_MAX} requests of this client wait for their answer already");

@@ -12,7 +12,7 @@ use super::perform::warn_unless_sent;
 use super::sessions::Ended;
 use super::source::ProcessId;
 use super::{At, Supervisor};
-use crate::core::{Effect, Event, Failure, Settled};
+use crate::core::{Answer, Effect, Event, Failure, Settled};
 use crate::error::reason;
 use crate::launch;
 use crate::pid::Pid;
@@ -25,8 +25,8 @@ impl Supervisor {
     /// Does it, and says what came of it where the lifecycle asked.
     pub(super) fn perform_for(&mut self, whom: ProcessId, effect: Effect) -> Option<Event> {
         match effect {
-            Effect::Spawn => return Some(Event::Spawned(self.spawn_session(whom))),
-            Effect::Settle => return Some(Event::Settled(self.settle_session(whom))),
+            Effect::Spawn => return Some(Event::Answered(Answer::Spawned(self.spawn_session(whom)))),
+            Effect::Settle => return Some(Event::Answered(Answer::Settled(self.settle_session(whom)))),
             Effect::Adopt(pid) => {
                 return self.at(whom).map(|At { process, reactor, .. }| process.adopt(reactor, pid));
             }
@@ -44,15 +44,17 @@ impl Supervisor {
             }
             Effect::Record(exit) => {
                 self.record_session(whom, exit);
-                return Some(Event::Recorded);
+                return Some(Event::Answered(Answer::Recorded));
             }
             Effect::LetGo => {
                 if let Some(At { process, reactor, .. }) = self.at(whom) {
                     process.close_streams(reactor);
                 }
             }
-            // Its shape has none.
-            Effect::RunExitCommand => return Some(Event::CommandSpawned(None)),
+            // Its shape has none of these.
+            Effect::RunHooks(_) => return Some(Event::Answered(Answer::HooksEnded)),
+            Effect::RunExitCommand => return Some(Event::Answered(Answer::CommandSpawned(None))),
+            Effect::Delete => return Some(Event::Answered(Answer::Deleted(false))),
             Effect::Finish(_) => self.remove_session(whom),
         }
         None

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::source::{CONTAINER, Part, ProcessId, Source};
 use super::{At, Supervisor};
-use crate::core::Event;
+use crate::core::{Answer, Event};
 use crate::data::{ClientId, Turn};
 use crate::error::reason;
 use crate::plan::Stream;
@@ -60,6 +60,10 @@ impl Supervisor {
         self.stop_overdue(now);
         self.diagnostics.turn();
         self.drop_ended_control_clients();
+        self.look_whether_abandoned();
+        self.save_state();
+        self.let_readers_go(now);
+        self.wake_readings();
     }
 
     /// The same for one process.
@@ -73,7 +77,7 @@ impl Supervisor {
         }
         let held_up = self.is_held_up(whom);
         if self.at(whom).is_some_and(|at| !held_up && at.process.is_drained(at.sinks)) {
-            self.happen(whom, Event::Drained);
+            self.happen(whom, Event::Answered(Answer::Drained));
         }
         let deadline = self.at(whom).and_then(|at| at.process.core.deadline());
         if deadline.is_some_and(|deadline| now >= deadline) {
@@ -230,9 +234,7 @@ impl Supervisor {
     }
 
     fn on_oom(&mut self) {
-        if self.oom.as_mut().is_some_and(|watch| watch.turn()) {
-            self.note_oom();
-        }
+        self.look_for_oom();
     }
 
     /// A process that is not our child has ended: how can be learnt once it was reaped.

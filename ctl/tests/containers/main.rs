@@ -1,5 +1,6 @@
 //! Containers of real runc, by conwardctl alone, as a person would.
 
+mod checkpoint;
 mod lifecycle;
 mod refusals;
 mod run;

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use memchr::memrchr;
+
 use super::FileSink;
 use crate::plan::Stream;
 use crate::sink::guests::Guests;
@@ -9,6 +11,19 @@ use crate::sink::{STREAMS, Whose};
 use crate::sys::clock::Timestamp;
 
 impl FileSink {
+    /// Logs a chunk of the container's output, and lines of sessions where one of its own ends.
+    pub fn write(&mut self, now: Timestamp, stream: Stream, chunk: &[u8]) {
+        let end = memrchr(b'\n', chunk).filter(|_| self.guests.wait_for(stream)).map_or(0, |end| end + 1);
+        let (lines, rest) = chunk.split_at(end);
+        if !lines.is_empty() {
+            self.log(now, stream, Whose::Container, lines);
+            self.insert(now, stream);
+        }
+        if !rest.is_empty() {
+            self.log(now, stream, Whose::Container, rest);
+        }
+    }
+
     /// Logs whole lines of a session, now or as soon as the container's line ends.
     pub fn admit(&mut self, now: Instant, stream: Stream, lines: &[u8]) {
         self.guests.add(now, stream, lines);

@@ -5,6 +5,7 @@ mod full_disk;
 mod guests;
 mod journal;
 mod journald;
+mod reader;
 mod rotation;
 
 use std::path::Path;

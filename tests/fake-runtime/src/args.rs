@@ -17,6 +17,8 @@ pub enum Verb {
     Pause,
     /// Thaw it.
     Resume,
+    /// Write it to disk, and forget it.
+    Checkpoint,
     /// Send it a signal.
     Kill,
     /// Forget it.
@@ -35,6 +37,7 @@ impl Verb {
             Verb::Start => "start",
             Verb::Pause => "pause",
             Verb::Resume => "resume",
+            Verb::Checkpoint => "checkpoint",
             Verb::Kill => "kill",
             Verb::Delete => "delete",
             Verb::State => "state",
@@ -60,6 +63,10 @@ pub struct Call {
     pub console: Option<PathBuf>,
     /// `--preserve-fds`: how many descriptors from 3 on the container keeps.
     pub preserve: u32,
+    /// `--image-path`.
+    pub image: Option<PathBuf>,
+    /// `--leave-running`: let it run on after a checkpoint.
+    pub leave_running: bool,
     /// `--force`: delete what still runs.
     pub force: bool,
     /// `--all`: signal every process of the container's session.
@@ -69,7 +76,7 @@ pub struct Call {
 }
 
 /// Options that stand alone.
-const FLAGS: [&str; 10] = [
+const FLAGS: [&str; 11] = [
     "systemd-cgroup",
     "detach",
     "no-pivot",
@@ -79,6 +86,7 @@ const FLAGS: [&str; 10] = [
     "debug",
     "tcp-established",
     "file-locks",
+    "leave-running",
     "tty",
 ];
 
@@ -95,6 +103,8 @@ impl Call {
             process: None,
             console: None,
             preserve: 0,
+            image: None,
+            leave_running: false,
             force: false,
             all: false,
             rest: Vec::new(),
@@ -143,6 +153,8 @@ impl Call {
             "process" => self.process = Some(value.into()),
             "console-socket" => self.console = Some(value.into()),
             "preserve-fds" => self.preserve = value.parse().map_err(|_| format!("--preserve-fds {value}"))?,
+            "image-path" => self.image = Some(value.into()),
+            "leave-running" => self.leave_running = true,
             "force" => self.force = true,
             "all" => self.all = true,
             _ => {}
@@ -152,13 +164,14 @@ impl Call {
 }
 
 fn parse_verb(word: &str) -> Result<Verb, String> {
-    const ALL: [Verb; 9] = [
+    const ALL: [Verb; 10] = [
         Verb::Create,
         Verb::Restore,
         Verb::Exec,
         Verb::Start,
         Verb::Pause,
         Verb::Resume,
+        Verb::Checkpoint,
         Verb::Kill,
         Verb::Delete,
         Verb::State,

@@ -26,9 +26,13 @@ pub extern "C" fn main(_argc: c_int, _argv: *const *const u8) -> c_int {
         Some("record") => record(&words[1..]),
         _ => Call::parse(&words).and_then(|call| match call.verb {
             Verb::Create | Verb::Restore | Verb::Exec => container::make(&call),
-            Verb::Start | Verb::Pause | Verb::Resume | Verb::Kill | Verb::Delete | Verb::State => {
-                state::perform(&call)
-            }
+            Verb::Start
+            | Verb::Pause
+            | Verb::Resume
+            | Verb::Checkpoint
+            | Verb::Kill
+            | Verb::Delete
+            | Verb::State => state::perform(&call),
         }),
     };
     match done {

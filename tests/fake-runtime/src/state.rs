@@ -1,4 +1,4 @@
-//! `start`, `pause`, `resume`, `kill`, `delete` and `state`: what a manager needs besides `create`.
+//! `start`, `pause`, `resume`, `checkpoint`, `kill`, `delete` and `state`: what a manager needs besides `create`.
 
 use crate::args::{Call, Verb};
 use crate::steps::{self, Context};
@@ -25,12 +25,16 @@ pub fn created(call: &Call, pid: Pid) -> Result<(), String> {
 /// Does what is asked with a container made before.
 pub fn perform(call: &Call) -> Result<(), String> {
     let dir = call.state_dir().ok_or("no --root given")?;
+    if call.verb == Verb::Delete && call.force && !dir.exists() {
+        return Ok(());
+    }
     let mut state = load(&dir)?;
     misbehave(call.verb, &state)?;
     match call.verb {
         Verb::Start => start(&dir, &mut state),
         Verb::Pause => freeze(&dir, &mut state, ("running", "paused"), Signal::SIGSTOP),
         Verb::Resume => freeze(&dir, &mut state, ("paused", "running"), Signal::SIGCONT),
+        Verb::Checkpoint => checkpoint(call, &dir, &state),
         Verb::Kill => signal(call, &state),
         Verb::Delete => delete(call, &dir, &state),
         _ => print(&mut state),
@@ -91,6 +95,18 @@ fn signal(call: &Call, state: &Value) -> Result<(), String> {
 /// To the container's session; just after its fork it has none yet, and is alone.
 fn signal_all(pid: Pid, signal: Signal) -> nix::Result<()> {
     killpg(pid, signal).or_else(|_| kill(pid, signal))
+}
+
+/// Leaves a file `dumped` with the image. A container that does not run on is forgotten, as runc does it.
+fn checkpoint(call: &Call, dir: &Path, state: &Value) -> Result<(), String> {
+    let image = call.image.as_ref().ok_or("no --image-path given")?;
+    let dumped = fs::create_dir_all(image).and_then(|()| fs::write(image.join("dumped"), state.to_string()));
+    dumped.map_err(|error| format!("{}: {error}", image.display()))?;
+    if call.leave_running {
+        return Ok(());
+    }
+    signal_all(pid(state), Signal::SIGKILL).map_err(|_| "container not running".to_owned())?;
+    fs::remove_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))
 }
 
 fn delete(call: &Call, dir: &Path, state: &Value) -> Result<(), String> {
