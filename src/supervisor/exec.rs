@@ -27,7 +27,7 @@ use crate::sys::process;
 
 /// How long the supervisor stays for sessions that outlive the container, from their SIGKILL on. What
 /// has not ended then is told as an unknown end.
-const PARTING_LIMIT: Duration = KILL_LIMIT.saturating_add(DRAIN_LIMIT);
+const SESSIONS_LIMIT: Duration = KILL_LIMIT.saturating_add(DRAIN_LIMIT);
 
 impl Supervisor {
     /// Has the runtime start a session, which goes on whatever becomes of the client.
@@ -153,7 +153,7 @@ impl Supervisor {
     /// The container has ended and is recorded. Its sessions have ended with it, unless it had no pid
     /// namespace of its own; then they are killed.
     pub(super) fn end_sessions(&mut self) {
-        self.sessions.until = Some(Instant::now() + PARTING_LIMIT);
+        self.sessions.until = Some(Instant::now() + SESSIONS_LIMIT);
         for whom in self.sessions.ids() {
             self.happen(whom, Event::Signalled(libc::SIGKILL));
         }
