@@ -7,18 +7,14 @@
 use std::mem::take;
 use std::time::{Duration, Instant};
 
+use conward_protocol::limits::{EXEC_LINE_MAX, EXEC_WAITING_MAX};
 use memchr::memchr;
 
 use crate::plan::Stream;
 
-/// Bytes of a line at most, its newline not counted; a longer one becomes several lines.
-const LINE_MAX: usize = 8192;
 /// How long lines of sessions wait for the end of the container's line. Then it ends in the log, before
 /// its time, and they follow.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Bytes of lines that wait, for each stream. From there on the sessions are not read: their processes
-/// wait as for a slow terminal.
-const WAITING_MAX: usize = 64 * 1024;
 
 /// The output of one session, cut into lines.
 #[derive(Debug, Default)]
@@ -38,7 +34,7 @@ impl Gathered {
     pub fn write(&mut self, stream: Stream, mut output: &[u8]) {
         let Gather { bytes, whole } = &mut self.of[stream as usize];
         while !output.is_empty() {
-            let left = LINE_MAX - (bytes.len() - *whole);
+            let left = EXEC_LINE_MAX - (bytes.len() - *whole);
             let window = &output[..output.len().min(left + 1)];
             let (end, over) = match memchr(b'\n', window) {
                 Some(end) => (end + 1, false),
@@ -116,7 +112,7 @@ impl Guests {
 
     /// Whether there is room for more.
     pub fn have_room(&self) -> bool {
-        self.of.iter().all(|waiting| waiting.lines.len() < WAITING_MAX)
+        self.of.iter().all(|waiting| waiting.lines.len() < EXEC_WAITING_MAX)
     }
 
     /// When the first of them have waited long enough.
@@ -136,7 +132,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Gathered, Guests, LINE_MAX, PATIENCE, WAITING_MAX};
+    use super::{EXEC_LINE_MAX, EXEC_WAITING_MAX, Gathered, Guests, PATIENCE};
     use crate::plan::Stream;
 
     #[test]
@@ -159,10 +155,10 @@ mod tests {
     #[test]
     fn a_long_line_becomes_several() {
         for (length, newline, want) in [
-            (LINE_MAX, true, vec![LINE_MAX]),
-            (LINE_MAX, false, vec![LINE_MAX]),
-            (LINE_MAX + 1, true, vec![LINE_MAX, 1]),
-            (3 * LINE_MAX, true, vec![LINE_MAX; 3]),
+            (EXEC_LINE_MAX, true, vec![EXEC_LINE_MAX]),
+            (EXEC_LINE_MAX, false, vec![EXEC_LINE_MAX]),
+            (EXEC_LINE_MAX + 1, true, vec![EXEC_LINE_MAX, 1]),
+            (3 * EXEC_LINE_MAX, true, vec![EXEC_LINE_MAX; 3]),
         ] {
             let mut output = vec![b'x'; length];
             output.extend(newline.then_some(b'\n'));
@@ -184,7 +180,7 @@ mod tests {
         assert_eq!(guests.deadline(), Some(now + PATIENCE));
         assert!(!guests.are_due(now, Stream::Stderr) && guests.are_due(now + PATIENCE, Stream::Stderr));
         assert!(guests.have_room());
-        guests.add(now, Stream::Stdout, &vec![b'\n'; WAITING_MAX]);
+        guests.add(now, Stream::Stdout, &vec![b'\n'; EXEC_WAITING_MAX]);
         assert!(!guests.have_room());
         assert_eq!(guests.take(Stream::Stderr), b"a\nb\n");
         guests.take(Stream::Stdout);
