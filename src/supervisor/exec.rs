@@ -4,10 +4,12 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use conward_protocol::limits::REPLAY_MAX;
 use conward_protocol::request::{Exec, Stdin};
 use conward_protocol::{ErrorCode, Failure, Op, Tag};
 use serde_json::{Map, Value};
 
+use super::attachments::Wanted;
 use super::exec_request::wants_terminal;
 use super::operations;
 use super::process::Process;
@@ -16,6 +18,7 @@ use super::sessions::{Launch, Session};
 use super::source::{CONTAINER, ProcessId};
 use super::{At, Supervisor};
 use crate::core::{Core, DRAIN_LIMIT, Event, KILL_LIMIT, Shape};
+use crate::data::Clients;
 use crate::error::{Error, reason};
 use crate::launch::Streams;
 use crate::plan::Stdio;
@@ -34,14 +37,12 @@ impl Supervisor {
     pub(super) fn exec(&mut self, id: ControlId, tag: Option<&Tag>, asked: &Exec) -> Answer {
         self.check_in_flight(id, Op::Exec)?;
         let terminal = wants_terminal(&asked.process)?;
-        if asked.stdin != Stdin::None || !asked.streams.is_empty() {
-            let message = "exec: this version of the supervisor cannot hand out the streams of a session";
-            return Err(Failure::new(ErrorCode::Unsupported, message));
-        }
         let name = self.sessions.name(asked.id.as_deref())?;
+        // The clients of a session end its input only where they have asked for that.
+        let stdin = asked.stdin != Stdin::None;
         let stdio = match terminal {
-            true => Stdio::Terminal { stdin: false, leave_open: true },
-            false => Stdio::Pipes { stdin: false, leave_open: true },
+            true => Stdio::Terminal { stdin, leave_open: true },
+            false => Stdio::Pipes { stdin, leave_open: true },
         };
         let whom = self.sessions.next_id();
         let launch = self.prepare_launch(whom, id, tag, &asked.process);
@@ -51,8 +52,25 @@ impl Supervisor {
         })?;
         let (sinks, launch) = (Sinks::of_session(asked.log), Some(launch));
         self.sessions.add(Session { process, sinks, name, launch, started: None, hunt: None });
+        if let Err(failure) = self.attach_before_launch(whom, id, asked) {
+            self.remove_session(whom);
+            return Err(failure);
+        }
         self.happen(whom, Event::Go);
         Ok(None)
+    }
+
+    /// Makes the descriptors that the client is to get when the process runs.
+    fn attach_before_launch(&mut self, whom: ProcessId, id: ControlId, asked: &Exec) -> Result<(), Failure> {
+        if asked.stdin == Stdin::None && asked.streams.is_empty() {
+            return Ok(());
+        }
+        let wanted = Wanted { op: Op::Exec, streams: &asked.streams, stdin: asked.stdin, replay: None };
+        let handover = self.prepare_attachment(whom, id, &wanted)?;
+        if let Some(Session { launch: Some(launch), .. }) = self.sessions.get_mut(whom) {
+            launch.attached = Some(handover);
+        }
+        Ok(())
     }
 
     fn prepare_launch(
@@ -73,6 +91,7 @@ impl Supervisor {
             pid_file: self.control_dir().join(format!("exec.{whom}.pid")),
             runtime: None,
             left: None,
+            attached: None,
             due: Instant::now() + operations::DEADLINE,
             late: false,
         })
@@ -91,6 +110,8 @@ impl Supervisor {
         });
         let console = terminal.then(|| Console::open(self.control_dir())).transpose()?;
         let mut process = Process::new(whom, stdio, core, Streams::open(stdio)?, console);
+        process.pump.clients = Clients::of_session();
+        process.pump.keep_replays(REPLAY_MAX);
         if let Err(error) = process.watch(&self.reactor) {
             process.close_streams(&self.reactor);
             return Err(Error::io("watch its streams", error));
@@ -113,8 +134,13 @@ impl Supervisor {
                 session.hunt = None;
             }
             self.pass_lines_on(whom);
+            // Before it runs nobody has its descriptors, so nobody can be late.
+            if self.sessions.get(whom).is_some_and(|session| session.launch.is_none()) {
+                self.retire_channels(whom, now);
+            }
             self.catch_up_with(whom, now);
         }
+        self.untidy |= self.sessions.forget_served();
     }
 
     /// Brings what a session has written to the container's logs, if they take it. Its last line need
@@ -162,7 +188,7 @@ impl Supervisor {
     /// Ends the supervisor, if it waits for nothing but sessions and they are over.
     pub(super) fn finish_after_sessions(&mut self, now: Instant) {
         let Some(status) = self.sessions.finishing.filter(|_| self.sessions.are_over(now)) else { return };
-        for whom in self.sessions.ids() {
+        for whom in self.sessions.unfinished() {
             self.give_up_session(whom);
         }
         self.sessions.finishing = None;
@@ -181,13 +207,18 @@ impl Supervisor {
         Err(Failure::new(code, format!("{op}: session {name} {what}")))
     }
 
+    /// The name of a session; none is that of the container.
+    pub(super) fn session_name(&self, whom: ProcessId) -> Option<String> {
+        self.sessions.get(whom).map(|session| session.name.clone())
+    }
+
     /// A process that is looked after, as long as it is.
     pub(super) fn at(&mut self, whom: ProcessId) -> Option<At<'_>> {
-        let reactor = &mut self.reactor;
-        if whom == CONTAINER {
-            return Some(At { process: &mut self.container, reactor, sinks: &mut self.sinks });
-        }
-        let session = self.sessions.get_mut(whom)?;
-        Some(At { process: &mut session.process, reactor, sinks: &mut session.sinks })
+        let (reactor, numbers) = (&mut self.reactor, &mut self.numbers);
+        let (process, sinks) = match whom {
+            CONTAINER => (&mut self.container, &mut self.sinks),
+            session => self.sessions.get_mut(session).map(|found| (&mut found.process, &mut found.sinks))?,
+        };
+        Some(At { process, reactor, sinks, numbers })
     }
 }

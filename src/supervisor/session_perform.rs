@@ -85,7 +85,7 @@ impl Supervisor {
     /// The runtime has ended, so whatever it had to say is there by now.
     fn settle_session(&mut self, whom: ProcessId) -> Settled {
         let gone = || Settled { pid: Err("it is gone".to_owned()), console: Ok(()) };
-        let Some(At { process, reactor, sinks }) = self.at(whom) else { return gone() };
+        let Some(At { process, reactor, sinks, .. }) = self.at(whom) else { return gone() };
         let console = process.settle(reactor, sinks);
         let session = self.sessions.get_mut(whom);
         let Some(launch) = session.and_then(|session| session.launch.as_mut()) else { return gone() };
@@ -98,6 +98,8 @@ impl Supervisor {
     fn session_launched(&mut self, whom: ProcessId, pid: Pid) {
         let Some(session) = self.sessions.get_mut(whom) else { return };
         session.process.pump.release_stderr(&mut session.sinks);
+        // From here on it is a matter of the client's whether it reads.
+        session.process.pump.clients.excuse();
         session.started = Some(life::now());
         let alive = session.process.init.as_ref().map(|init| init.pid.raw());
         let (name, launch) = (session.name.clone(), session.launch.take());
@@ -105,9 +107,16 @@ impl Supervisor {
         self.sessions.forget(&name);
         let Some(mut launch) = launch else { return };
         let cause = Cause::Client { client: launch.client as u64, op: Some(Op::Exec) };
-        self.announce(What::ExecStarted { exec: name.clone(), pid: pid.raw() }, cause);
-        let body = body::ExecStarted { exec: name, pid: alive, attachment: None, descriptors: Vec::new() };
-        self.reply(launch.client, launch.tag.take(), Ok(Body::ExecStarted(body)));
+        self.announce(What::ExecStarted { exec: name.clone(), pid: pid.raw() }, cause.clone());
+        let mut body =
+            body::ExecStarted { exec: name, pid: alive, attachment: None, descriptors: Vec::new() };
+        let mut fds = Vec::new();
+        if let Some(handover) = launch.attached.take() {
+            self.tell_attached(whom, &handover, cause);
+            body.attachment = Some(handover.attached.attachment);
+            (body.descriptors, fds) = (handover.attached.descriptors, handover.fds);
+        }
+        self.reply_with(launch.client, launch.tag.take(), Body::ExecStarted(body), fds);
     }
 
     /// What the runtime wrote to stderr is the reason; of its output nothing is kept.
@@ -133,6 +142,9 @@ impl Supervisor {
         };
         let text = String::from_utf8_lossy(&text);
         let failed = conward_protocol::Failure::new(code, format!("exec: {}", text.trim()));
+        if let (Some(handover), Some(At { process, reactor, .. })) = (&launch.attached, self.at(whom)) {
+            process.pump.clients.abandon(handover.of).into_iter().for_each(|fd| reactor.close(fd));
+        }
         self.reply(launch.client, launch.tag.take(), Err(failed));
         self.answer_exec_waiters(whom, &name, None);
     }
@@ -159,6 +171,9 @@ impl Supervisor {
     fn tell_session_end(&mut self, whom: ProcessId, exit: Exit) {
         let Some(session) = self.sessions.get_mut(whom) else { return };
         let Some(started) = session.started.take() else { return };
+        for fd in session.process.pump.clients.part(Instant::now()) {
+            self.reactor.close(fd);
+        }
         let (name, terminal) = (session.name.clone(), session.process.has_terminal());
         self.sessions.keep(Ended { name: name.clone(), terminal, started, exit });
         let cause = match exit {
@@ -167,6 +182,7 @@ impl Supervisor {
         };
         self.announce(What::ExecExited { exec: name.clone(), exit }, cause);
         self.answer_exec_waiters(whom, &name, Some(exit));
+        self.tell_changes(whom);
     }
 
     /// The supervisor ends, and the session has not.
@@ -179,11 +195,11 @@ impl Supervisor {
         self.remove_session(whom);
     }
 
-    fn remove_session(&mut self, whom: ProcessId) {
-        let Some(mut session) = self.sessions.remove(whom) else { return };
-        session.process.close_streams(&self.reactor);
-        session.process.forget_init(&self.reactor);
-        // What it needed is given back with the last one.
-        self.untidy |= self.sessions.is_empty();
+    /// What remains of it is for clients that lag, if there are any.
+    pub(super) fn remove_session(&mut self, whom: ProcessId) {
+        let Some(At { process, reactor, .. }) = self.at(whom) else { return };
+        process.close_streams(reactor);
+        process.forget_init(reactor);
+        self.sessions.remove(whom);
     }
 }

@@ -11,9 +11,11 @@ use conward_protocol::body::ExecState;
 use conward_protocol::limits::{EXECS_KEPT, EXECS_MAX};
 use conward_protocol::{ErrorCode, Exit, Failure, Tag, Timestamp};
 
+use super::attachments::Handover;
 use super::hunt::Hunt;
 use super::process::Process;
 use super::source::ProcessId;
+use crate::data::ChannelId;
 use crate::pid::Pid;
 use crate::serve::control::ControlId;
 use crate::sink::Sinks;
@@ -47,6 +49,8 @@ pub(super) struct Launch {
     pub runtime: Option<Pid>,
     /// What it left in the pid file.
     pub left: Option<Pid>,
+    /// What the client gets when the process runs.
+    pub attached: Option<Handover>,
     /// When it has taken too long, and whether it was killed for that.
     pub due: Instant,
     pub late: bool,
@@ -78,6 +82,10 @@ pub(super) struct Ended {
 #[derive(Default)]
 pub(super) struct Sessions {
     list: Vec<Session>,
+    /// Sessions whose end was told, but not to all who hear their streams: they lag, and have some time.
+    parting: Vec<Session>,
+    /// Clients of sessions that were, dropped since they did not read.
+    dropped: u64,
     /// The last that have ended, the oldest first; at most [`EXECS_KEPT`].
     ended: VecDeque<Ended>,
     /// The last number of a process, and the last one of a name, that was given.
@@ -94,15 +102,30 @@ pub(super) struct Sessions {
 impl Sessions {
     /// The numbers of their processes.
     pub fn ids(&self) -> Vec<ProcessId> {
+        self.all().map(|session| session.process.id).collect()
+    }
+
+    /// Those of whom the end is not told yet.
+    pub fn unfinished(&self) -> Vec<ProcessId> {
         self.list.iter().map(|session| session.process.id).collect()
     }
 
     pub fn get(&self, whom: ProcessId) -> Option<&Session> {
-        self.list.iter().find(|session| session.process.id == whom)
+        self.all().find(|session| session.process.id == whom)
     }
 
     pub fn get_mut(&mut self, whom: ProcessId) -> Option<&mut Session> {
-        self.list.iter_mut().find(|session| session.process.id == whom)
+        self.list.iter_mut().chain(&mut self.parting).find(|session| session.process.id == whom)
+    }
+
+    /// The one that a client hears or writes to by this channel.
+    pub fn of_channel(&self, id: ChannelId) -> Option<ProcessId> {
+        let session = self.all().find(|session| session.process.pump.clients.fd(id).is_some())?;
+        Some(session.process.id)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Session> {
+        self.list.iter().chain(&self.parting)
     }
 
     /// The one of this name that has not ended.
@@ -125,14 +148,36 @@ impl Sessions {
         self.list.push(session);
     }
 
-    /// Takes out a session that is over.
-    pub fn remove(&mut self, whom: ProcessId) -> Option<Session> {
-        let at = self.list.iter().position(|session| session.process.id == whom)?;
-        let session = self.list.remove(at);
+    /// The end of a session was told: nothing but its clients may remain.
+    pub fn remove(&mut self, whom: ProcessId) {
+        self.parting.extend(self.list.extract_if(.., |session| session.process.id == whom));
         if self.list.is_empty() {
             self.list = Vec::new();
         }
-        Some(session)
+    }
+
+    /// Forgets those whose clients have gone. Returns whether that was the last memory of all.
+    pub fn forget_served(&mut self) -> bool {
+        let over = |session: &mut Session| session.process.pump.clients.is_empty();
+        let lost = self.parting.extract_if(.., over).map(|session| session.process.pump.clients.load().2);
+        let (count, dropped) = lost.fold((0, 0), |(count, sum), dropped| (count + 1, sum + dropped));
+        self.dropped += dropped;
+        if self.parting.is_empty() {
+            self.parting = Vec::new();
+        }
+        count > 0 && self.is_empty() && self.are_served()
+    }
+
+    /// Whether all who heard sessions that are over have everything.
+    pub fn are_served(&self) -> bool {
+        self.parting.is_empty()
+    }
+
+    /// How many clients are attached to all of them, the bytes and overhead that wait for those, and how
+    /// many were dropped since they did not read.
+    pub fn load(&self) -> (usize, usize, u64) {
+        let loads = self.all().map(|session| session.process.pump.clients.load());
+        loads.fold((0, 0, self.dropped), |sum, load| (sum.0 + load.0, sum.1 + load.1, sum.2 + load.2))
     }
 
     /// Keeps an outcome.
@@ -191,13 +236,15 @@ impl Sessions {
 
     /// When one of them must go on even if nothing comes.
     pub fn deadline(&self) -> Option<Instant> {
-        let of = |session: &Session| {
-            let late = session.launch.as_ref().filter(|launch| !launch.late).map(|launch| launch.due);
-            let hunt = session.hunt.as_ref().map(|hunt| hunt.next);
-            [session.process.deadline(), late, hunt].into_iter().flatten().min()
+        let of = |session: &Session| match &session.launch {
+            Some(launch) => Some(launch.due).filter(|_| !launch.late),
+            None => [session.process.deadline(), session.hunt.as_ref().map(|hunt| hunt.next)]
+                .into_iter()
+                .flatten()
+                .min(),
         };
-        let parting = self.until.filter(|_| self.finishing.is_some());
-        self.list.iter().filter_map(of).chain(parting).min()
+        let end = self.until.filter(|_| self.finishing.is_some());
+        self.all().filter_map(of).chain(end).min()
     }
 
     /// Whether the supervisor need not wait for them any more.

@@ -1,8 +1,14 @@
 //! Exec sessions of the control socket, with the runtime that does the work.
 
+use std::fs::File;
+use std::io::Write;
+
+use conward_protocol::client::Client;
+use conward_protocol::request::{Exec, Stdin, Stream};
+use conward_protocol::{Body, Request};
 use conward_testkit::bundle::process;
 use conward_testkit::runc::{Container, LIMIT};
-use conward_testkit::wait_for;
+use conward_testkit::{read_to_end, wait_for};
 use serde_json::{Value, json};
 
 use crate::control::{Manager, running};
@@ -122,6 +128,31 @@ fn its_input_is_empty() {
     let (_supervisor, _, mut manager) = running(&container);
     let started = exec(&mut manager, &["sh", "-c", "cat && test -z \"$(cat)\" && exit 3"], json!({}));
     assert_eq!(exit(&mut manager, &started), json!({"code": 3}));
+}
+
+#[test]
+fn its_streams_are_handed_out() {
+    let container = sleeping();
+    let (_supervisor, _, mut manager) = running(&container);
+    let socket = container.path("control").join(&container.id).join("control.sock");
+    let mut client = Client::connect(&socket).expect("a greeting");
+    client.set_timeout(Some(LIMIT)).expect("a time limit");
+    for (terminal, script, wanted) in [
+        (false, "cat; echo done", "typed\ndone\n"),
+        (true, "read line; echo $line; tty", "typed\r\ntyped\r\n/dev/pts/0\r\n"),
+    ] {
+        let Value::Object(process) = process(&["sh", "-c", script], terminal) else { panic!("no object") };
+        let streams = vec![Stream::Stdout];
+        let exec = Exec { process, id: None, streams, stdin: Stdin::Once, timeout_ms: None, log: false };
+        let answer = client.call(Request::Exec(exec)).expect("a session");
+        let Body::ExecStarted(started) = answer.body else { panic!("{:?}", answer.body) };
+        let mut files = answer.descriptors.into_iter().map(|(_, fd)| File::from(fd));
+        let (mut input, output) = (files.next().expect("stdin"), files.next().expect("stdout"));
+        input.write_all(b"typed\n").expect("input is taken");
+        drop(input);
+        assert_eq!(String::from_utf8_lossy(&read_to_end(&output, LIMIT, "stdout")), wanted);
+        assert_eq!(exit(&mut manager, &json!({"exec": started.exec})), json!({"code": 0}));
+    }
 }
 
 #[test]
