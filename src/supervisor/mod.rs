@@ -13,6 +13,7 @@ mod exec;
 mod exec_request;
 mod exit_record;
 mod ground;
+mod hooks;
 mod hunt;
 mod life;
 mod logs;
@@ -59,6 +60,7 @@ use debug::Kept;
 use evidence::Evidence;
 use exit_record::ExitRecord;
 use ground::{Endpoints, Ground, Lent};
+use hooks::Hooks;
 use life::Life;
 use logs::Reading;
 use operations::{Operation, OperationId};
@@ -92,6 +94,8 @@ pub struct Supervisor {
     state_changed: bool,
     evidence: Evidence,
     exit_record: ExitRecord,
+    /// Programs that are run beside the container.
+    hooks: Hooks,
     /// Who waits for the runtime's delete.
     removal: Removal,
     begun: Instant,
@@ -220,6 +224,7 @@ impl Supervisor {
             state_changed: false,
             evidence: Evidence::default(),
             exit_record: ExitRecord::default(),
+            hooks: Hooks::default(),
             removal: Removal::default(),
             begun: Instant::now(),
             numbers: Numbers::default(),
@@ -318,8 +323,8 @@ impl Supervisor {
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
-        let sinks = self.sinks.deadline();
-        let ours = [unwritten, late, stopping, self.readings_due, sinks, self.container.deadline()];
+        let (hooks, readings, sinks) = (self.hooks.deadline(), self.readings_due, self.sinks.deadline());
+        let ours = [unwritten, late, stopping, hooks, readings, sinks, self.container.deadline()];
         ours.into_iter().flatten().chain(self.sessions.deadline()).min()
     }
 

@@ -19,7 +19,7 @@ use crate::pid::Pid;
 use crate::serve::console::Console;
 use crate::sys::process::{self, Relation};
 use crate::sys::session;
-use crate::sys::spawn::Spawn;
+use crate::sys::spawn::{Extra, Spawn};
 
 impl Supervisor {
     /// Does it, and says what came of it where the lifecycle asked.
@@ -55,6 +55,7 @@ impl Supervisor {
             Effect::RunHooks(_) => return Some(Event::Answered(Answer::HooksEnded)),
             Effect::RunExitCommand => return Some(Event::Answered(Answer::CommandSpawned(None))),
             Effect::Delete => return Some(Event::Answered(Answer::Deleted(false))),
+            Effect::SignalHook(_) | Effect::SignalDelete(_) => {}
             Effect::Finish(_) => self.remove_session(whom),
         }
         None
@@ -74,6 +75,7 @@ impl Supervisor {
             die_with_supervisor: true,
             oom_score_adj: self.oom_score.as_deref(),
             set_listen_pid: false,
+            extra: Extra::default(),
         }
         .start();
         launch.runtime = spawned.as_ref().ok().copied();
@@ -154,7 +156,7 @@ impl Supervisor {
         let Some(session) = self.sessions.get_mut(whom) else { return };
         let Some(init) = &session.process.init else { return };
         if init.child {
-            process::kill_group_of(init.pid);
+            process::signal_group_of(init.pid, libc::SIGKILL);
         }
         session.hunt = Hunt::begin(init.pid, Instant::now());
         warn_unless_sent("the session", init.signal(libc::SIGKILL));

@@ -11,6 +11,7 @@ mod events;
 mod exec;
 mod exec_bounds;
 mod exec_log;
+mod hooks;
 mod keep;
 mod lines;
 mod logs;
