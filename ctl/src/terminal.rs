@@ -1,7 +1,7 @@
 //! The terminal that we were started on.
 
 use std::io::{self, IsTerminal};
-use std::mem;
+use std::{mem, panic};
 
 use rustix::stdio::{stderr, stdin, stdout};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
@@ -21,10 +21,12 @@ pub fn size() -> Option<(u16, u16)> {
     (size.ws_row > 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
 }
 
-/// A terminal that passes every key on. Dropping it makes it what it was.
+/// A terminal that passes every key on. Dropping it makes it what it was, and so does a panic, which in
+/// a release build drops nothing.
 #[derive(Debug)]
 pub struct Raw {
     before: Termios,
+    raw: Termios,
 }
 
 impl Raw {
@@ -39,16 +41,35 @@ impl Raw {
         let before = tcgetattr(stdin())?;
         let mut raw = before.clone();
         raw.make_raw();
+        let (saved, usual) = (before.clone(), panic::take_hook());
+        panic::set_hook(Box::new(move |info| {
+            set(&saved);
+            usual(info);
+        }));
         tcsetattr(stdin(), OptionalActions::Now, &raw)?;
-        Ok(Some(Raw { before }))
+        Ok(Some(Raw { before, raw }))
+    }
+
+    /// Makes it what it was, for a while.
+    pub fn suspend(&self) {
+        set(&self.before);
+    }
+
+    /// Makes it raw again. In the background we are stopped by that until we are in the foreground (SIGTTOU).
+    pub fn resume(&self) {
+        set(&self.raw);
     }
 }
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        // If that fails the terminal is gone.
-        let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);
+        set(&self.before);
     }
+}
+
+/// If that fails the terminal is gone.
+fn set(how: &Termios) {
+    let _ = tcsetattr(stdin(), OptionalActions::Now, how);
 }
 
 /// Looks for the keys that detach.
