@@ -3,6 +3,7 @@
 //! [`run`] is the launch from top to bottom. After it, `turns` says what each ready descriptor
 //! leads to, and `perform` what each effect of the lifecycle is done with.
 
+mod attachments;
 mod checkpoint;
 mod control;
 mod debug;
@@ -28,6 +29,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use conward_protocol::Cause;
+use conward_protocol::limits::REPLAY_MAX;
 
 use crate::core::{Core, Effect, Event, Shape};
 use crate::error::{Error, reason};
@@ -42,6 +44,7 @@ use crate::sink::Sinks;
 use crate::sys::fds::Inherited;
 use crate::sys::signals::{self, Signals};
 use crate::sys::{self, memory};
+use attachments::Numbers;
 use debug::Kept;
 use ground::{Endpoints, Ground, Lent};
 use life::Life;
@@ -69,6 +72,7 @@ pub struct Supervisor {
     /// What managers are told.
     life: Life,
     begun: Instant,
+    numbers: Numbers,
     subscribers: Vec<ControlId>,
     waiters: Vec<Waiter>,
     /// Runtimes at work for a request.
@@ -97,6 +101,8 @@ struct At<'a> {
     reactor: &'a mut Reactor,
     /// Where its output is logged.
     sinks: &'a mut Sinks,
+    /// For its clients.
+    numbers: &'a mut Numbers,
 }
 
 /// Runs one container from its creation to its end. Returns the exit status for the process.
@@ -169,7 +175,10 @@ fn prepare(plan: &Plan, null: &File) -> Result<(), Error> {
 impl Supervisor {
     fn new(plan: Plan, lent: Lent, ground: Ground) -> Supervisor {
         let core = Core::new(Shape::of(&plan));
-        let container = Process::new(CONTAINER, plan.stdio, core, ground.streams, ground.console);
+        let mut container = Process::new(CONTAINER, plan.stdio, core, ground.streams, ground.console);
+        if ground.endpoints.control.is_some() {
+            container.pump.keep_replays(REPLAY_MAX);
+        }
         Supervisor {
             reactor: ground.reactor,
             signals: ground.signals,
@@ -183,6 +192,7 @@ impl Supervisor {
             oom_score: lent.oom_score,
             life: Life::new(),
             begun: Instant::now(),
+            numbers: Numbers::default(),
             subscribers: Vec::new(),
             waiters: Vec::new(),
             operations: Vec::new(),
@@ -251,6 +261,7 @@ impl Supervisor {
             process: &mut self.container,
             reactor: &mut self.reactor,
             sinks: &mut self.sinks,
+            numbers: &mut self.numbers,
         })
     }
 

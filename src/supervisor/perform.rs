@@ -7,7 +7,7 @@ use std::time::Instant;
 use conward_protocol::{Cause, Exit, State, Step, What};
 
 use super::stop::Stopping;
-use super::{Source, Supervisor};
+use super::{CONTAINER, Source, Supervisor};
 use crate::core::{Effect, Event, Failure, Settled};
 use crate::error::reason;
 use crate::launch;
@@ -164,6 +164,7 @@ impl Supervisor {
         for fd in self.container.pump.clients.part(Instant::now()) {
             self.close(fd);
         }
+        self.tell_changes(CONTAINER);
     }
 
     /// Everything but lagging clients is closed: a terminal's processes get their hang-up, callers the

@@ -64,11 +64,8 @@ impl Supervisor {
             Request::Stats => self.stats(id, tag),
             Request::Checkpoint(checkpoint) => self.checkpoint(id, tag, checkpoint),
             Request::Debug(debug) => Ok(Some(self.debug(debug))),
-            Request::Attach(_)
-            | Request::Exec(_)
-            | Request::Delete(_)
-            | Request::Logs(_)
-            | Request::Upgrade(_) => {
+            Request::Attach(attach) => self.attach(id, tag, attach),
+            Request::Exec(_) | Request::Delete(_) | Request::Logs(_) | Request::Upgrade(_) => {
                 let message = format!("{}: this version of the supervisor cannot do it", request.op());
                 Err(Failure::new(ErrorCode::Unsupported, message))
             }
