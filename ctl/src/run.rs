@@ -1,7 +1,6 @@
 //! `run`, `attach` and `exec`: a process's streams and its exit status are ours.
 
 use conward_protocol::client::{self, Client};
-use conward_protocol::limits::REPLAY_MAX;
 use conward_protocol::request::{self, Kill, Stdin, Stream, Wait};
 use conward_protocol::{Body, Request, Signal, body};
 
@@ -99,7 +98,7 @@ pub fn attach(place: &Place, attach: &Attach) -> Result<u8, Error> {
     let keys = Keys::parse(&attach.detach_keys).map_err(Error::new)?;
     let (id, mut client) = place.find(&attach.id)?;
     let tty = has_terminal(&ask_state(&id, &mut client)?, attach.exec.as_deref());
-    let replay = attach.replay.or_else(|| tty.then(screenful).flatten()).map(|bytes| bytes.min(REPLAY_MAX));
+    let replay = attach.replay.or_else(|| tty.then(screenful).flatten());
     let stdin = if attach.no_stdin { Stdin::None } else { Stdin::Shared };
     let wanted = request::Attach { streams: Stream::ALL.to_vec(), stdin, replay, exec: attach.exec.clone() };
     let mut session = Session::attach(&id, client, wanted)?;

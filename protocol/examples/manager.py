@@ -195,7 +195,7 @@ class Container:
         state = connection.call("state")["state"]
         if state == "creating":
             connection.await_event("created", "create-failed")
-        streams = connection.call("attach", streams=["stdout"], replay=65536)["fds"]
+        streams = connection.call("attach", streams=["stdout"], replay=32768)["fds"]
         if connection.call("state")["state"] == "created":
             connection.call("start")
         # A connection may be lost at any time. The container, its supervisor and our descriptors stay.

@@ -33,7 +33,7 @@ pub struct Attach {
     /// Keep signals to this program, where it has no terminal, from the container
     #[arg(long)]
     pub no_sig_proxy: bool,
-    /// Begin with the last so many bytes of each stream, 65536 at most
+    /// Begin with the last so many bytes of each stream, 32768 at most
     /// [default: on a terminal what may fill the screen, else 0]
     #[arg(long, value_name = "BYTES")]
     pub replay: Option<u64>,
