@@ -34,6 +34,7 @@ const KNOWN: &[Op] = &[
     Op::Subscribe,
     Op::ReopenLogs,
     Op::Checkpoint,
+    Op::Delete,
     Op::Debug,
 ];
 /// Reads from one client in one turn.
@@ -137,6 +138,7 @@ impl Supervisor {
         if let Some(stopping) = &mut self.stopping {
             stopping.forget(id);
         }
+        self.removal.forget(id);
         self.subscribers.retain(|&subscriber| subscriber != id);
         if let Some(fd) = self.endpoints.control.as_mut().and_then(|control| control.remove(id)) {
             self.close(fd);
@@ -199,6 +201,7 @@ impl Supervisor {
 
     /// Keeps an event, and tells it to all who subscribed.
     pub(super) fn announce(&mut self, what: What, cause: Cause) {
+        self.note_transition(&what);
         let line = self.life.note(what, cause);
         for id in self.subscribers.clone() {
             self.tell(id, line.clone());

@@ -3,10 +3,13 @@
 //! [`run`] is the launch from top to bottom. After it, `turns` says what each ready descriptor
 //! leads to, and `perform` what each effect of the lifecycle is done with.
 
+mod annotations;
 mod attachments;
 mod checkpoint;
 mod control;
 mod debug;
+mod evidence;
+mod exit_record;
 mod ground;
 mod life;
 mod operations;
@@ -17,8 +20,10 @@ mod record;
 mod requests;
 mod runtime;
 mod source;
+mod state_file;
 mod stats;
 mod stop;
+mod teardown;
 mod turns;
 
 use std::collections::VecDeque;
@@ -28,7 +33,6 @@ use std::os::fd::AsFd;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use conward_protocol::Cause;
 use conward_protocol::limits::REPLAY_MAX;
 
 use crate::core::{Core, Effect, Event, Shape};
@@ -46,6 +50,8 @@ use crate::sys::signals::{self, Signals};
 use crate::sys::{self, memory};
 use attachments::Numbers;
 use debug::Kept;
+use evidence::Evidence;
+use exit_record::ExitRecord;
 use ground::{Endpoints, Ground, Lent};
 use life::Life;
 use operations::{Operation, OperationId};
@@ -54,6 +60,7 @@ use record::Unwritten;
 use requests::Waiter;
 use source::{CONTAINER, ProcessId, Source};
 use stop::Stopping;
+use teardown::Removal;
 
 /// What a supervisor owns.
 pub struct Supervisor {
@@ -71,6 +78,12 @@ pub struct Supervisor {
     oom_score: Option<String>,
     /// What managers are told.
     life: Life,
+    /// The state file is behind.
+    state_changed: bool,
+    evidence: Evidence,
+    exit_record: ExitRecord,
+    /// Who waits for the runtime's delete.
+    removal: Removal,
     begun: Instant,
     numbers: Numbers,
     subscribers: Vec<ControlId>,
@@ -78,10 +91,8 @@ pub struct Supervisor {
     /// Runtimes at work for a request.
     operations: Vec<Operation>,
     next_operation: OperationId,
-    /// Memory of the launch is still to be given back.
+    /// Memory that was needed for a moment is still to be given back.
     untidy: bool,
-    /// Who has asked for something, other than `stop`, that ends the container by SIGKILL.
-    ended_by: Option<Cause>,
     /// The one `stop` at work.
     stopping: Option<Stopping>,
     /// What the supervisor said last.
@@ -191,6 +202,10 @@ impl Supervisor {
             oom: None,
             oom_score: lent.oom_score,
             life: Life::new(),
+            state_changed: false,
+            evidence: Evidence::default(),
+            exit_record: ExitRecord::default(),
+            removal: Removal::default(),
             begun: Instant::now(),
             numbers: Numbers::default(),
             subscribers: Vec::new(),
@@ -198,7 +213,6 @@ impl Supervisor {
             operations: Vec::new(),
             next_operation: 0,
             untidy: false,
-            ended_by: None,
             stopping: None,
             diagnostics: Kept::new(lent.said),
             log_complete: false,

@@ -4,6 +4,7 @@
 
 mod attach;
 mod control;
+mod end;
 mod exec;
 mod lifecycle;
 mod memory;
