@@ -340,7 +340,7 @@ pub struct Debug {
 /// `events`.
 #[derive(Debug, Args)]
 pub struct Events {
-    /// Go on with what happens from now on, until the supervisor ends
+    /// Go on with what happens from now on, until the container is deleted
     #[arg(short, long)]
     pub follow: bool,
     /// Begin after the event of this number [default: 0 without --follow, else the last]
