@@ -97,7 +97,7 @@ class Connection:
                 return line["ok"]
 
     def await_event(self, *names):
-        """Waits until one of these events comes."""
+        """Waits until one of these events comes; without a name, for the end of the connection."""
         while True:
             line = self.line()
             if "event" in line:
@@ -140,6 +140,7 @@ class Container:
         self.bundle = os.path.abspath(args.BUNDLE)
         self.args = args
         self.directory = os.path.join(args.control_dir, args.ID)
+        self.streams = {}
         self.journal = Journal(os.path.join(self.bundle, "manager.jsonl"))
 
     def create(self):
@@ -160,7 +161,8 @@ class Container:
         if os.path.exists(self.directory):
             return
         report, theirs = os.pipe()
-        command = [self.args.conward, "--api-version", "--keep-state", "--control-dir", self.args.control_dir]
+        command = [self.args.conward, "--api-version", "--full-attach", "--keep-state"]
+        command += ["--control-dir", self.args.control_dir]
         command += ["--cid", self.id, "--cuuid", self.id, "--bundle", self.bundle]
         command += ["--runtime", self.args.runtime]
         command += [word for arg in self.args.runtime_arg for word in ("--runtime-arg", arg)]
@@ -179,46 +181,49 @@ class Container:
     def connect(self):
         """Connects, and hears all events that happened since the last one we know of."""
         connection = Connection(self.directory, self.journal.add)
-        last = connection.greeting["seq"]
-        # What the ring of the supervisor has lost meanwhile it says in `missed`: those numbers stay unknown.
-        # Any other is in the journal before the answer to the next request.
+        # Of those the supervisor holds the last 256 still; how many there were before it says in `missed`.
         answer = connection.call("subscribe", since=self.journal.last())
-        held = answer["last"] - self.journal.last() - answer["missed"]
-        for _ in range(held):
+        for _ in range(answer["last"] - self.journal.last() - answer["missed"]):
             self.journal.add(connection.line())
-        assert self.journal.last() >= last
         return connection
 
     def look_after(self):
-        """From wherever it is to its end. Gives its output."""
+        """From wherever it is to its end."""
         connection = self.connect()
         state = connection.call("state")["state"]
         if state == "creating":
-            connection.await_event("created", "create-failed")
-        streams = connection.call("attach", streams=["stdout"], replay=32768)["fds"]
+            event = connection.await_event("created", "create-failed")
+            if event["event"] == "create-failed":
+                sys.exit(event["message"])
+        if state == "deleted":
+            connection.await_event()
+        self.streams = connection.call("attach", streams=["stdout"], replay=32768)["fds"]
         if connection.call("state")["state"] == "created":
             connection.call("start")
-        # A connection may be lost at any time. The container, its supervisor and our descriptors stay.
+        # A connection may be lost at any time: the container, its supervisor and our descriptors stay.
         connection.close()
         connection = self.connect()
+        connection.call("wait", stage="recorded")
+        self.finish()
+        connection.call("delete")
+        # The directory is gone before the connection is closed.
+        connection.await_event()
+
+    def finish(self):
+        """Writes down what came of it, from the file: that needs no supervisor."""
         output = b""
         for name in ("replay-stdout", "stdout"):
-            with open(streams[name], "rb") as stream:
-                output += stream.read()
-        # As long as we are connected the supervisor waits for us, and so does what we have not heard.
-        connection.call("wait", stage="recorded")
-        self.finish(output)
+            if name in self.streams:
+                with open(self.streams.pop(name), "rb") as stream:
+                    output += stream.read()
         try:
-            connection.call("delete")
-        except Gone:
-            pass
-        return output
-
-    def finish(self, output=b""):
-        """Writes down what came of it, from the files: they do not need a supervisor."""
-        with open(os.path.join(self.directory, "exit.json")) as file:
-            exit = json.load(file)["exit"]
-        self.journal.add({"exit": exit, "output": output.decode(errors="replace")})
+            with open(os.path.join(self.directory, "exit.json")) as file:
+                exit = json.load(file)["exit"]
+        except FileNotFoundError:
+            # The supervisor was killed. What nobody knows is not 0.
+            exit = {"unknown": True}
+        if self.journal.result is None:
+            self.journal.add({"exit": exit, "output": output.decode(errors="replace")})
 
     def clean_up(self):
         """Does what `delete` would, for a supervisor that has ended."""
@@ -226,9 +231,12 @@ class Container:
             with open(os.path.join(self.directory, "state.json")) as file:
                 state = json.load(file)
         except FileNotFoundError:
+            if self.journal.result is None:
+                sys.exit("the container was never created")
+            # Whoever was killed while removing it has known all that was in it.
+            shutil.rmtree(self.directory, ignore_errors=True)
             return
-        if self.journal.result is None:
-            self.finish()
+        self.finish()
         # Events that nobody has heard are known by their number.
         self.journal.add({**self.journal.result, "last": state["seq"]})
         command = [state["runtime"], *state.get("runtime_args", []), "delete", "--force", self.id]
