@@ -12,4 +12,5 @@ mod tests;
 
 pub use clients::{Attachment, ChannelId, Clients, Gone, Kind, Received, Why};
 pub use input::{Ender, Input, Step};
+pub use outbox::PARTING_LIMIT;
 pub use pump::{Junction, Pump, Taken, Turn};

@@ -32,6 +32,7 @@ const KNOWN: &[Op] = &[
     Op::Stats,
     Op::Wait,
     Op::Subscribe,
+    Op::Logs,
     Op::ReopenLogs,
     Op::Checkpoint,
     Op::Delete,
@@ -95,6 +96,7 @@ impl Supervisor {
     pub(super) fn on_control_client(&mut self, id: ControlId, ready: Ready) {
         if let (true, Some(control)) = (ready.writable, &mut self.endpoints.control) {
             control.flush(id);
+            self.read_logs(id);
         }
         for _ in 0..READ_BUDGET {
             let Some(control) = &mut self.endpoints.control else { return };
@@ -133,13 +135,14 @@ impl Supervisor {
         }
     }
 
-    fn drop_control_client(&mut self, id: ControlId) {
+    pub(super) fn drop_control_client(&mut self, id: ControlId) {
         self.waiters.retain(|waiter| waiter.client != id);
         if let Some(stopping) = &mut self.stopping {
             stopping.forget(id);
         }
         self.removal.forget(id);
         self.subscribers.retain(|&subscriber| subscriber != id);
+        self.readings.retain(|reading| reading.client != id);
         if let Some(fd) = self.endpoints.control.as_mut().and_then(|control| control.remove(id)) {
             self.close(fd);
             self.reactor.again(Ready::to_read(Source::ControlListener.id()));

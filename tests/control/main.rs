@@ -10,6 +10,7 @@ mod end;
 mod events;
 mod keep;
 mod lines;
+mod logs;
 mod malformed;
 mod place;
 mod record;
