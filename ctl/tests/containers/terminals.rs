@@ -10,7 +10,7 @@ use crate::{Ctl, known};
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A shell on a terminal, that says how the terminal is set before and after `command`.
-fn around(ctl: &Ctl, command: &std::process::Command) -> Terminal {
+pub fn around(ctl: &Ctl, command: &std::process::Command) -> Terminal {
     let words: Vec<String> = std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|word| format!("'{}'", word.to_string_lossy()))
