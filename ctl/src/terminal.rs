@@ -126,7 +126,29 @@ fn key(name: &str) -> Result<u8, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Keys;
+    use super::{Keys, Raw};
+    use conward_testkit::terminal::Terminal;
+    use std::process::Command;
+    use std::time::Duration;
+
+    /// Set where the test below runs on a terminal, to panic there.
+    const ON_TERMINAL: &str = "CONWARDCTL_TEST_ON_TERMINAL";
+
+    #[test]
+    fn a_panic_restores_the_terminal() {
+        if std::env::var_os(ON_TERMINAL).is_some() {
+            // As where a panic aborts, nothing is dropped.
+            std::mem::forget(Raw::new().expect("a terminal").expect("a terminal"));
+            panic!("on purpose");
+        }
+        let test = std::env::current_exe().expect("the path of the test");
+        let name = "terminal::tests::a_panic_restores_the_terminal";
+        let script = r#"a=$(stty -g); "$0" --exact "$1"; [ "$a" = "$(stty -g)" ] && echo same; exit 0"#;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).arg(test).arg(name).env(ON_TERMINAL, "1");
+        let (_, rest) = Terminal::spawn(&shell, 24, 80).finish(Duration::from_secs(20));
+        assert!(rest.contains("on purpose") && rest.contains("same"), "{rest:?}");
+    }
 
     #[test]
     fn keys_that_detach() {
