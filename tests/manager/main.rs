@@ -136,7 +136,7 @@ fn killed<C: Case>(lives: u8, seed: u64, new: impl Fn(u8) -> C) {
 
 fn place(code: u8) -> Place {
     let place = Place::new(conward());
-    let steps = [Step::AwaitStart, Step::out("hello\n"), Step::Sleep(50), Step::Exit(code.into())];
+    let steps = [Step::AwaitStart, Step::out("hello\n"), Step::Sleep(50), Step::Exit(code)];
     place.script(&Script::of(steps));
     place
 }
