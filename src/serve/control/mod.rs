@@ -1,5 +1,8 @@
 //! The control socket: lines from managers in, lines out. What they mean is not known here.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, IoSlice};
@@ -302,32 +305,5 @@ impl Outgoing {
         // They have gone with the first of these bytes (unix(7)).
         self.descriptors = Vec::new();
         Ok((sent, numbers.len()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_socket_of_somebody_else_stays_even_with_the_same_inode_number() {
-        let base = tempfile::tempdir().unwrap();
-        let dir = base.path().join("id");
-        let first = Control::open(&dir).unwrap();
-        // Time goes in steps of some milliseconds here.
-        let second = loop {
-            let second = Control::open(&dir).unwrap();
-            if second.mark != first.mark {
-                break second;
-            }
-        };
-        first.remove_all();
-        assert!(dir.join(SOCKET_FILE).exists());
-        fs::write(dir.join(STATE_FILE), "{}").unwrap();
-        second.remove_socket();
-        assert!(!dir.join(SOCKET_FILE).exists() && dir.join(STATE_FILE).exists());
-        let third = Control::open(&dir).unwrap();
-        third.remove_all();
-        assert!(!dir.exists());
     }
 }
