@@ -93,6 +93,11 @@ fn as_much_is_replayed_as_is_asked_for() {
         feed(&mut ctl.command(&words), input, "conwardctl attach").into()
     };
     let terminal = around(&ctl, &ctl.command(&["attach", "--no-stdin", ctl.id()]));
+    wait_until("it is attached", || {
+        let stats: serde_json::Value =
+            serde_json::from_str(&ctl.ctl(&["stats", ctl.id()]).ok()).expect("JSON");
+        stats["attachments"] == 1
+    });
     let done = attach(&["--replay=10"], b"go\n");
     // From the first byte on, as it was asked for; and no more than there is.
     assert_eq!((done.out.as_str(), done.err.as_str()), (" 4\nline 5\nend\n", "oops\n"));
