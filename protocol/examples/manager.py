@@ -110,12 +110,16 @@ class Connection:
 
 
 class Journal:
-    """What must survive us: the events that we have heard, and what came of the container. A line each."""
+    """What must survive us: the events that we have heard, and what came of the container. A line each.
+
+    One manager at a time has it; the next waits until this one is gone.
+    """
 
     def __init__(self, path):
         self.known = set()
         self.result = None
         self.file = open(path, "a+b", buffering=0)
+        fcntl.flock(self.file, fcntl.LOCK_EX)
         self.file.seek(0)
         for line in self.file.read().split(b"\n")[:-1]:
             self.take(json.loads(line))

@@ -1,8 +1,8 @@
 //! The example manager of the protocol, in another language, whole lives of containers long: also when it
 //! is killed at any moment, and called again.
 //!
-//! Needs python3, and root and runc for two of the tests. There are a hundred
-//! lives with a runtime that has no containers, and eight with runc.
+//! Needs python3, and root and runc for two of the tests. There are a hundred lives with a runtime that has
+//! no containers, and eight with runc.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,8 +57,15 @@ impl Case for Place {
 
 impl Case for Container {
     fn command(&self) -> Command {
-        let mut command = self.sandbox.limited("python3");
-        command.arg(MANAGER).arg("--conward").arg(conward()).arg("--runtime").arg(need("runc"));
+        // Whoever is between us and it takes it along when killed.
+        let mut command = self.sandbox.command("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", "python3"])
+            .arg(MANAGER)
+            .arg("--conward")
+            .arg(conward())
+            .arg("--runtime")
+            .arg(need("runc"));
         command.args(["--runtime-arg=--root", "--runtime-arg"]).arg(self.path("runc"));
         command.arg(self.bundle.dir()).arg(&self.id);
         command
