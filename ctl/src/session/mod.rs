@@ -3,9 +3,9 @@
 mod signals;
 mod streams;
 
-use conward_protocol::client::{Client, Incoming, Ticket};
-use conward_protocol::request::{self, Kill, Resize, Stage, Subscribe, Wait};
-use conward_protocol::{Body, Exit, Request, Signal, What};
+use conward_protocol::client::{self, Answer, Client, Incoming, Ticket};
+use conward_protocol::request::{self, Kill, Resize, Stage, Stdin, Subscribe, Wait};
+use conward_protocol::{Body, ErrorCode, Exit, Request, Signal, What};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::stdio::stdin;
@@ -65,30 +65,37 @@ pub struct Session {
 }
 
 impl Session {
-    /// Attaches, and asks for the exit status.
+    /// Attaches, and asks for the exit status. One that has no input is heard only.
     ///
     /// # Errors
     /// There is nothing to attach to, or the supervisor is lost.
-    pub fn attach(id: &str, client: Client, wanted: request::Attach) -> Result<Session, Error> {
+    pub fn attach(id: &str, mut client: Client, wanted: request::Attach) -> Result<Session, Error> {
+        let asked = |error| Error::asked(id, &error);
+        subscribe(&mut client).map_err(asked)?;
+        let mute = request::Attach { stdin: Stdin::None, ..wanted.clone() };
         let exec = wanted.exec.clone();
-        Session::of(id, client, Request::Attach(wanted), exec)
+        let answer = match client.call(Request::Attach(wanted)) {
+            Err(client::Error::Refused(failure)) if failure.code == ErrorCode::NoStdin => {
+                client.call(Request::Attach(mute))
+            }
+            other => other,
+        };
+        Session::of(id, client, answer.map_err(asked)?, exec)
     }
 
     /// Runs a process in the container, and asks for its exit status.
     ///
     /// # Errors
     /// The runtime could not start it, or the supervisor is lost.
-    pub fn exec(id: &str, client: Client, wanted: request::Exec) -> Result<Session, Error> {
-        Session::of(id, client, Request::Exec(wanted), None)
+    pub fn exec(id: &str, mut client: Client, wanted: request::Exec) -> Result<Session, Error> {
+        let asked = |error| Error::asked(id, &error);
+        subscribe(&mut client).map_err(asked)?;
+        let answer = client.call(Request::Exec(wanted)).map_err(asked)?;
+        Session::of(id, client, answer, None)
     }
 
-    fn of(id: &str, mut client: Client, wanted: Request, exec: Option<String>) -> Result<Session, Error> {
-        let asked = |error| Error::asked(id, &error);
-        // Before there is anything that a signal could leave half done.
+    fn of(id: &str, mut client: Client, answer: Answer, exec: Option<String>) -> Result<Session, Error> {
         let signals = Signals::block()?;
-        // Whether the supervisor gives us up, since we do not read, is an event.
-        client.call(Request::Subscribe(Subscribe::default())).map_err(asked)?;
-        let answer = client.call(wanted).map_err(asked)?;
         let (attachment, exec, joined) = match answer.body {
             Body::Attached(attached) => (Some(attached.attachment), exec, attached.streams),
             Body::ExecStarted(started) => (started.attachment, Some(started.exec), Vec::new()),
@@ -97,7 +104,7 @@ impl Session {
         let streams = Streams::new(answer.descriptors, &joined)
             .map_err(|error| Error::io(format_args!("{id}: setting the streams"), error))?;
         let wait = Request::Wait(Wait { stage: Stage::Exited, exec: exec.clone() });
-        let wait = client.send(wait).map_err(asked)?;
+        let wait = client.send(wait).map_err(|error| Error::asked(id, &error))?;
         let (exit, start, raw, keys) = (None, None, None, None);
         let (input, tty, proxy, id) = (false, false, false, id.to_owned());
         Ok(Session {
@@ -325,4 +332,9 @@ impl Session {
         self.streams.flush();
         Ok(detached.then_some(Ended::Detached))
     }
+}
+
+/// Whether the supervisor gives us up, since we do not read, is an event.
+fn subscribe(client: &mut Client) -> Result<(), client::Error> {
+    client.call(Request::Subscribe(Subscribe::default())).map(drop)
 }
