@@ -29,6 +29,7 @@ impl Supervisor {
             version: env!("CARGO_PKG_VERSION").into(),
             bundle: self.plan.runtime.bundle.clone(),
             runtime: self.plan.runtime.program.clone(),
+            runtime_args: self.plan.runtime.global_args.clone(),
             terminal: self.container.has_terminal(),
             exit: self.life.exit,
             times: self.life.times,
