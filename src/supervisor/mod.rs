@@ -9,9 +9,12 @@ mod checkpoint;
 mod control;
 mod debug;
 mod evidence;
+mod exec;
+mod exec_request;
 mod exit_record;
 mod ground;
 mod hooks;
+mod hunt;
 mod life;
 mod logs;
 mod operations;
@@ -22,6 +25,8 @@ mod record;
 mod requests;
 mod runtime;
 mod secured;
+mod session_perform;
+mod sessions;
 mod source;
 mod state_file;
 mod stats;
@@ -64,6 +69,7 @@ use process::Process;
 use record::Unwritten;
 use requests::Waiter;
 use secured::Secured;
+use sessions::Sessions;
 use source::{CONTAINER, ProcessId, Source};
 use stop::Stopping;
 use teardown::Removal;
@@ -76,6 +82,8 @@ pub struct Supervisor {
     caller: Caller,
     inherited: Inherited,
     container: Process,
+    /// Further processes in the container.
+    sessions: Sessions,
     /// The logs, which get all output of the container.
     sinks: Sinks,
     null: File,
@@ -212,6 +220,7 @@ impl Supervisor {
             caller: lent.caller,
             inherited: lent.inherited,
             container,
+            sessions: Sessions::default(),
             sinks: lent.sinks,
             null: lent.null,
             endpoints: ground.endpoints,
@@ -290,16 +299,6 @@ impl Supervisor {
         }
     }
 
-    /// A process that is looked after, as long as it is.
-    fn at(&mut self, whom: ProcessId) -> Option<At<'_>> {
-        (whom == CONTAINER).then_some(At {
-            process: &mut self.container,
-            reactor: &mut self.reactor,
-            sinks: &mut self.sinks,
-            numbers: &mut self.numbers,
-        })
-    }
-
     fn turn_until_finished(&mut self) -> u8 {
         let mut ready: Vec<Ready> = Vec::new();
         loop {
@@ -323,7 +322,8 @@ impl Supervisor {
 
     /// Whether clients and files have what they are to have.
     fn owes_nothing(&self) -> bool {
-        self.container.pump.clients.is_empty() && self.unwritten.is_empty() && self.readings_due.is_none()
+        let served = self.container.pump.clients.is_empty() && self.sessions.are_served();
+        served && self.unwritten.is_empty() && self.readings_due.is_none()
     }
 
     /// When the loop must go on even if nothing comes; `None` while the container just runs.
@@ -332,7 +332,7 @@ impl Supervisor {
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
         let due = [unwritten, late, stopping, self.hooks.deadline(), self.accept_again, self.readings_due];
-        let others = [self.sinks.deadline(), self.container.deadline()];
+        let others = [self.sinks.deadline(), self.container.deadline(), self.sessions.deadline()];
         due.into_iter().chain(others).flatten().min()
     }
 
@@ -347,7 +347,10 @@ impl Supervisor {
             process.core.handle(Instant::now(), event, &mut effects);
             for effect in effects.drain(..) {
                 log::trace!("effect: {effect:?}");
-                events.extend(self.perform(effect));
+                events.extend(match whom {
+                    CONTAINER => self.perform(effect),
+                    session => self.perform_for(session, effect),
+                });
             }
         }
     }

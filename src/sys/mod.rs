@@ -11,6 +11,7 @@ pub mod process;
 pub mod pty;
 pub mod random;
 pub mod reserve;
+pub mod session;
 pub mod signals;
 pub mod socket;
 pub mod spawn;
