@@ -92,6 +92,8 @@ pub struct Supervisor {
     /// Runtimes at work for a request.
     operations: Vec<Operation>,
     next_operation: OperationId,
+    /// How long the end of the container waits for them.
+    runtimes_due: Option<Instant>,
     /// Memory that was needed for a moment is still to be given back.
     untidy: bool,
     /// The one `stop` at work.
@@ -209,6 +211,7 @@ impl Supervisor {
             readings_due: None,
             operations: Vec::new(),
             next_operation: 0,
+            runtimes_due: None,
             untidy: false,
             stopping: None,
             diagnostics: Kept::new(lent.said),
@@ -306,9 +309,9 @@ impl Supervisor {
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
-        let ours =
-            [unwritten, late, stopping, self.readings_due, self.sinks.deadline(), self.container.deadline()];
-        ours.into_iter().flatten().min()
+        let ours = [unwritten, late, stopping, self.runtimes_deadline(), self.readings_due];
+        let others = [self.sinks.deadline(), self.container.deadline()];
+        ours.into_iter().chain(others).flatten().min()
     }
 
     /// Tells the lifecycle of a process what happened, and does what it asks for, until it asks for

@@ -54,8 +54,8 @@ impl Supervisor {
             Effect::Record(exit) => {
                 self.record(exit);
                 self.close_record();
-                // Else `end_after_checkpoint` says it.
-                return (!self.checkpoint_at_work()).then_some(Event::Answered(Answer::Recorded));
+                // Else `end_after_runtimes` says it.
+                return (!self.awaits_runtimes()).then_some(Event::Answered(Answer::Recorded));
             }
             Effect::LetGo => self.let_go(),
             Effect::RunHooks(_) => return Some(Event::Answered(Answer::HooksEnded)),

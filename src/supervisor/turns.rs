@@ -61,6 +61,7 @@ impl Supervisor {
         self.write_overdue(now);
         self.kill_late_operations(now);
         self.stop_overdue(now);
+        self.end_after_runtimes(now);
         self.diagnostics.turn();
         self.drop_ended_control_clients();
         if self.container.is_drained(&self.sinks) {
