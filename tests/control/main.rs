@@ -15,6 +15,7 @@ mod place;
 mod record;
 mod runtime;
 mod states;
+mod stop;
 mod vanish;
 
 use std::path::PathBuf;
