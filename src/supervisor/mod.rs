@@ -294,6 +294,7 @@ impl Supervisor {
             }
             for ready in &ready {
                 self.turn(*ready);
+                self.diagnostics.turn();
             }
             self.catch_up();
         }
