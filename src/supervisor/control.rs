@@ -201,7 +201,8 @@ impl Supervisor {
         }
     }
 
-    /// A caller with a runtime of its own starts the container without a word; managers are to know.
+    /// A caller with a runtime of its own starts the container without a word; managers are to know. To be
+    /// called whenever something happens that may come of a start. Nothing is looked at in other states.
     pub(super) fn look_whether_started(&mut self) {
         if self.life.was_started_by_others() {
             // Or the supervisor's own runtime has done it, and has not ended yet.

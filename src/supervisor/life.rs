@@ -31,7 +31,7 @@ pub(super) struct Life {
     core_dumps: VecDeque<Pid>,
     /// The program of the first process when it was created: the runtime's own. Once it is another
     /// one, somebody has started the container.
-    program: Option<PathBuf>,
+    program: Program,
 }
 
 impl Life {
@@ -46,7 +46,7 @@ impl Life {
             times: Times::default(),
             events: Ring::default(),
             core_dumps: VecDeque::new(),
-            program: None,
+            program: Program::default(),
         }
     }
 
@@ -56,7 +56,7 @@ impl Life {
         self.pid = Some(pid);
         self.first = Some(pid);
         self.times.created = Some(now());
-        self.program = program(pid);
+        self.program = Program::of(pid);
     }
 
     /// The container's program was started.
@@ -85,10 +85,10 @@ impl Life {
     }
 
     /// Whether somebody other than the supervisor has started the container: callers with a runtime
-    /// of their own do, and tell nobody. One readlink(2).
+    /// of their own do, and tell nobody. The first process must not be reaped yet.
     pub fn was_started_by_others(&self) -> bool {
-        let Some(pid) = self.pid.filter(|_| self.state == State::Created) else { return false };
-        self.program.is_some() && program(pid).is_some_and(|now| Some(now) != self.program)
+        let created = self.pid.filter(|_| self.state == State::Created);
+        created.is_some_and(|pid| Program::of(pid).differs(&self.program))
     }
 
     /// Numbers an event and keeps it. Returns its line.
@@ -104,6 +104,26 @@ pub(super) fn now() -> conward_protocol::Timestamp {
     conward_protocol::Timestamp::new(now.secs, now.nanos)
 }
 
-fn program(pid: Pid) -> Option<PathBuf> {
-    std::fs::read_link(format!("/proc/{pid}/exe")).ok()
+/// What a process runs.
+#[derive(Debug, Default)]
+struct Program {
+    file: Option<PathBuf>,
+    /// Its name, which a process keeps until it is reaped, and shows to everybody (proc_pid_comm(5)).
+    name: Option<Vec<u8>>,
+}
+
+impl Program {
+    fn of(pid: Pid) -> Program {
+        let name = std::fs::read(format!("/proc/{pid}/comm"));
+        Program { file: std::fs::read_link(format!("/proc/{pid}/exe")).ok(), name: name.ok() }
+    }
+
+    /// Whether it is another one, as far as that is known.
+    fn differs(&self, other: &Program) -> bool {
+        match (&self.file, &other.file, &self.name, &other.name) {
+            (Some(this), Some(that), ..) => this != that,
+            (_, _, Some(this), Some(that)) => this != that,
+            _ => false,
+        }
+    }
 }

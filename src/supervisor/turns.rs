@@ -89,6 +89,8 @@ impl Supervisor {
 
     /// Reaps all children that have ended. The only place that does.
     fn reap(&mut self) {
+        // While its process can still be looked at.
+        self.look_whether_started();
         while let Some(Reaped { pid, exit, core_dumped }) = process::reap() {
             if core_dumped {
                 self.life.dumped_core(pid);
@@ -131,6 +133,7 @@ impl Supervisor {
                 Turn::Dry => return,
                 Turn::Ended(fd) => return reactor.close(fd),
             }
+            self.look_whether_started();
             // A client whose connect(2) returned before the container wrote must hear it,
             // whatever the order in which epoll reports the two.
             self.on_attach();
@@ -218,6 +221,7 @@ impl Supervisor {
     }
 
     fn on_oom(&mut self) {
+        self.look_whether_started();
         self.look_for_oom();
     }
 
