@@ -1,5 +1,7 @@
 //! Requests on the control socket: who asks, and what is answered. `requests` does what is asked.
 
+use std::os::fd::OwnedFd;
+
 use conward_protocol::body::Body;
 use conward_protocol::codec::{self, Asked};
 use conward_protocol::limits::CLIENTS_MAX;
@@ -11,11 +13,11 @@ use super::Supervisor;
 use super::source::Source;
 use crate::error::reason;
 use crate::reactor::{Ready, Watch};
-use crate::serve::control::{Accepted, ControlId, Heard};
+use crate::serve::control::{Accepted, ControlId, Ended, Heard};
 use crate::sys::process;
 
 /// The operations that this version knows; a manager finds them in the greeting.
-const KNOWN: [Op; 18] = [
+const KNOWN: &[Op] = &[
     Op::State,
     Op::Start,
     Op::Kill,
@@ -24,6 +26,7 @@ const KNOWN: [Op; 18] = [
     Op::Resume,
     Op::Update,
     Op::Resize,
+    Op::Attach,
     Op::CloseStdin,
     Op::Ps,
     Op::Stats,
@@ -122,9 +125,9 @@ impl Supervisor {
     /// Forgets clients that have gone or do not read.
     pub(super) fn drop_ended_control_clients(&mut self) {
         // To hear of one that was dropped may be too much for the next: each is dropped once.
-        while let Some((id, lost)) = self.endpoints.control.as_ref().and_then(|control| control.ended()) {
+        while let Some((id, ended)) = self.endpoints.control.as_ref().and_then(|control| control.ended()) {
             self.drop_control_client(id);
-            if let Some(lost) = lost {
+            if let Ended::TooSlow(lost) = ended {
                 let what =
                     What::ClientDropped { client: Some(id as u64), attachment: None, lost: lost as u64 };
                 self.announce(what, Cause::Supervisor);
@@ -148,7 +151,7 @@ impl Supervisor {
 
     fn tell(&mut self, id: ControlId, line: Vec<u8>) {
         if let Some(control) = &mut self.endpoints.control {
-            control.send(id, line);
+            control.send(id, line, Vec::new());
         }
     }
 
@@ -178,6 +181,13 @@ impl Supervisor {
             Err(failure) => Reply::error(tag, failure),
         };
         self.tell(id, codec::reply_line(&reply));
+    }
+
+    /// The same, with descriptors that the body names.
+    pub(super) fn reply_with(&mut self, id: ControlId, tag: Option<Tag>, body: Body, fds: Vec<OwnedFd>) {
+        if let Some(control) = &mut self.endpoints.control {
+            control.send(id, codec::reply_line(&Reply::ok(tag, body)), fds);
+        }
     }
 
     fn subscribe(&mut self, id: ControlId, since: Option<u64>) {

@@ -4,6 +4,7 @@
 //! leads to, and `perform` what each effect of the lifecycle is done with.
 
 mod annotations;
+mod attachments;
 mod checkpoint;
 mod control;
 mod debug;
@@ -33,6 +34,8 @@ use std::os::fd::AsFd;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
+use conward_protocol::limits::REPLAY_MAX;
+
 use crate::core::{Core, Effect, Event, Shape};
 use crate::error::{Error, reason};
 use crate::launch::{self, Standing};
@@ -46,6 +49,7 @@ use crate::sink::Sinks;
 use crate::sys::fds::Inherited;
 use crate::sys::signals::{self, Signals};
 use crate::sys::{self, memory};
+use attachments::Numbers;
 use debug::Kept;
 use evidence::Evidence;
 use exit_record::ExitRecord;
@@ -83,6 +87,7 @@ pub struct Supervisor {
     /// Who waits for the runtime's delete.
     removal: Removal,
     begun: Instant,
+    numbers: Numbers,
     subscribers: Vec<ControlId>,
     waiters: Vec<Waiter>,
     /// Requests for which the log is being read.
@@ -115,6 +120,8 @@ struct At<'a> {
     reactor: &'a mut Reactor,
     /// Where its output is logged.
     sinks: &'a mut Sinks,
+    /// For its clients.
+    numbers: &'a mut Numbers,
 }
 
 /// Runs one container from its creation to its end. Returns the exit status for the process.
@@ -187,7 +194,10 @@ fn prepare(plan: &Plan, null: &File) -> Result<(), Error> {
 impl Supervisor {
     fn new(plan: Plan, lent: Lent, ground: Ground) -> Supervisor {
         let core = Core::new(Shape::of(&plan));
-        let container = Process::new(CONTAINER, plan.stdio, core, ground.streams, ground.console);
+        let mut container = Process::new(CONTAINER, plan.stdio, core, ground.streams, ground.console);
+        if ground.endpoints.control.is_some() {
+            container.pump.keep_replays(REPLAY_MAX);
+        }
         Supervisor {
             reactor: ground.reactor,
             signals: ground.signals,
@@ -205,6 +215,7 @@ impl Supervisor {
             exit_record: ExitRecord::default(),
             removal: Removal::default(),
             begun: Instant::now(),
+            numbers: Numbers::default(),
             subscribers: Vec::new(),
             waiters: Vec::new(),
             readings: Vec::new(),
@@ -275,6 +286,7 @@ impl Supervisor {
             process: &mut self.container,
             reactor: &mut self.reactor,
             sinks: &mut self.sinks,
+            numbers: &mut self.numbers,
         })
     }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use conward_protocol::{Cause, Signal, What};
 
-use super::{Source, Supervisor};
+use super::{CONTAINER, Source, Supervisor};
 use crate::core::{Answer, Effect, Event, Failure, Settled};
 use crate::error::reason;
 use crate::launch;
@@ -172,6 +172,7 @@ impl Supervisor {
         for fd in self.container.pump.clients.part(Instant::now()) {
             self.close(fd);
         }
+        self.tell_changes(CONTAINER);
     }
 
     /// Everything but lagging clients is closed: a terminal's processes get their hang-up, callers the

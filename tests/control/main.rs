@@ -1,6 +1,7 @@
 //! What managers can observe on the control socket, with a runtime that does as it is told. Runs as
 //! any user; one test needs a second user id, and fails where there is none to be had.
 
+mod attach;
 mod busy;
 mod checkpoint;
 mod client;
