@@ -153,12 +153,17 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn check_in_flight(&self, id: ControlId, op: Op) -> Result<(), Failure> {
+    /// How many answers a client waits for.
+    pub(super) fn in_flight(&self, id: ControlId) -> usize {
         let waiting = self.waiters.iter().filter(|waiter| waiter.client == id).count();
         let running = self.operations.iter().filter(|operation| operation.task.client() == Some(id)).count();
         let stopping = self.stopping.as_ref().map_or(0, |stopping| stopping.askers(id));
         let reading = self.readings.iter().filter(|reading| reading.client == id).count();
-        if waiting + running + stopping + reading + self.removal.askers(id) < IN_FLIGHT_MAX {
+        waiting + running + stopping + reading + self.removal.askers(id)
+    }
+
+    pub(super) fn check_in_flight(&self, id: ControlId, op: Op) -> Result<(), Failure> {
+        if self.in_flight(id) < IN_FLIGHT_MAX {
             return Ok(());
         }
         let message = format!("{op}: {IN_FLIGHT_MAX} requests of this client wait for their answer already");

@@ -62,6 +62,7 @@ impl Supervisor {
         self.end_after_runtimes(now);
         self.diagnostics.turn();
         self.drop_ended_control_clients();
+        self.drop_served_control_clients();
         if self.container.is_drained(&self.sinks) {
             self.happen(CONTAINER, Event::Answered(Answer::Drained));
         }

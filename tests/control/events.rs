@@ -1,5 +1,6 @@
 //! Subscriptions, the ring, and who does not read.
 
+use conward_protocol::codec::Message;
 use conward_protocol::limits::RING;
 use conward_protocol::{Cause, ErrorCode, Event, Exit, Op, Outcome, Signal, State, What};
 use conward_testkit::{Script, Step, wait_until};
@@ -54,7 +55,7 @@ fn a_life_in_events() {
         .messages_to_end()
         .into_iter()
         .map(|message| match message {
-            conward_protocol::codec::Message::Event(event) => event,
+            Message::Event(event) => event,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -145,8 +146,12 @@ fn who_does_not_read_is_dropped_and_others_go_on() {
     assert_eq!(client, Some(slow.greeting.client));
     assert!(lost > 0);
     without_gaps(&heard, 2);
-    // What had reached it is whole; then comes the end.
-    let got = slow.messages_to_end().len();
+    // What had reached it is whole; then it is told why comes the end.
+    let mut told = slow.messages_to_end();
+    let Some(Message::Reply(last)) = told.pop() else { panic!("no last word") };
+    let Outcome::Error(failure) = &last.outcome else { panic!("{last:?}") };
+    assert_eq!((failure.code, last.tag.as_ref()), (ErrorCode::TooSlow, None));
+    let got = told.len();
     assert!(got > 0 && got < heard.len(), "{got} of {}", heard.len());
     // It comes back and finds all that the ring holds, or hears how much it has missed.
     let mut again = Client::connect(&place);

@@ -8,6 +8,7 @@ mod client;
 mod delete;
 mod end;
 mod events;
+mod half;
 mod keep;
 mod lines;
 mod logs;
