@@ -30,7 +30,7 @@ fn right_after_any_request_that_does_not_end_it() {
         let place = place();
         let mut container = in_state(&place, state.expect("a state that allows it"));
         let mut manager = Client::connect(&place);
-        manager.request("lost", request(op));
+        manager.request("lost", request(&place, op));
         drop(manager);
         // A new one finds the container, and every event; and the old one still gets its answers.
         container.client.ok("state");
