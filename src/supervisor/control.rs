@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use conward_protocol::body::Body;
 use conward_protocol::codec::{self, Asked};
 use conward_protocol::limits::CLIENTS_MAX;
+use conward_protocol::record::HookStage;
 use conward_protocol::{
     Cause, ErrorCode, Exit, Failure, Greeting, Line, Op, PROTOCOL, Reply, Request, State, Tag, What,
 };
@@ -231,14 +232,20 @@ impl Supervisor {
         }
     }
 
+    /// The container's program was started.
+    pub(super) fn note_started(&mut self, cause: Cause) {
+        self.life.started();
+        self.announce(What::Started, cause);
+        self.queue_hooks(HookStage::Started);
+    }
+
     /// A caller with a runtime of its own starts the container without a word; managers are to know. To be
     /// called whenever something happens that may come of a start. Nothing is looked at in other states.
     pub(super) fn look_whether_started(&mut self) {
         if self.life.was_started_by_others() {
             // Or the supervisor's own runtime has done it, and has not ended yet.
             let cause = self.start_at_work().unwrap_or(Cause::Caller);
-            self.life.started();
-            self.announce(What::Started, cause);
+            self.note_started(cause);
         }
     }
 
@@ -247,8 +254,7 @@ impl Supervisor {
     /// have been.
     pub(super) fn look_whether_it_ran(&mut self, exit: Exit) {
         if let (State::Created, Exit::Code(_), Some(cause)) = (self.life.state, exit, self.start_at_work()) {
-            self.life.started();
-            self.announce(What::Started, cause);
+            self.note_started(cause);
         }
     }
 

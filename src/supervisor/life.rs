@@ -88,7 +88,7 @@ impl Life {
     /// of their own do, and tell nobody. The first process must not be reaped yet.
     pub fn was_started_by_others(&self) -> bool {
         let created = self.pid.filter(|_| self.state == State::Created);
-        created.is_some_and(|pid| Program::of(pid).differs(&self.program))
+        created.is_some_and(|pid| self.program.is_left_by(pid))
     }
 
     /// Numbers an event and keeps it. Returns its line.
@@ -114,16 +114,23 @@ struct Program {
 
 impl Program {
     fn of(pid: Pid) -> Program {
-        let name = std::fs::read(format!("/proc/{pid}/comm"));
-        Program { file: std::fs::read_link(format!("/proc/{pid}/exe")).ok(), name: name.ok() }
+        Program { file: file(pid), name: name(pid) }
     }
 
-    /// Whether it is another one, as far as that is known.
-    fn differs(&self, other: &Program) -> bool {
-        match (&self.file, &other.file, &self.name, &other.name) {
-            (Some(this), Some(that), ..) => this != that,
-            (_, _, Some(this), Some(that)) => this != that,
-            _ => false,
+    /// Whether the process runs another one by now, as far as that can be known.
+    fn is_left_by(&self, pid: Pid) -> bool {
+        match (&self.file, file(pid)) {
+            (Some(then), Some(now)) => *then != now,
+            _ => self.name.is_some() && name(pid).is_some_and(|now| Some(now) != self.name),
         }
     }
+}
+
+/// One readlink(2). `None`: it has ended, or is not ours to look at.
+fn file(pid: Pid) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/exe")).ok()
+}
+
+fn name(pid: Pid) -> Option<Vec<u8>> {
+    std::fs::read(format!("/proc/{pid}/comm")).ok()
 }

@@ -11,6 +11,7 @@ mod debug;
 mod evidence;
 mod exit_record;
 mod ground;
+mod hooks;
 mod life;
 mod logs;
 mod operations;
@@ -54,6 +55,7 @@ use debug::Kept;
 use evidence::Evidence;
 use exit_record::ExitRecord;
 use ground::{Endpoints, Ground, Lent};
+use hooks::Hooks;
 use life::Life;
 use logs::Reading;
 use operations::{Operation, OperationId};
@@ -84,6 +86,8 @@ pub struct Supervisor {
     state_changed: bool,
     evidence: Evidence,
     exit_record: ExitRecord,
+    /// Programs that are run beside the container.
+    hooks: Hooks,
     /// Who waits for the runtime's delete.
     removal: Removal,
     begun: Instant,
@@ -213,6 +217,7 @@ impl Supervisor {
             state_changed: false,
             evidence: Evidence::default(),
             exit_record: ExitRecord::default(),
+            hooks: Hooks::default(),
             removal: Removal::default(),
             begun: Instant::now(),
             numbers: Numbers::default(),
@@ -322,7 +327,9 @@ impl Supervisor {
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
-        let ours = [unwritten, late, stopping, self.runtimes_deadline(), self.readings_due];
+        let runtimes = self.runtimes_deadline();
+        let (hooks, readings) = (self.hooks.deadline(), self.readings_due);
+        let ours = [unwritten, late, stopping, runtimes, hooks, readings];
         let others = [self.sinks.deadline(), self.container.deadline()];
         ours.into_iter().chain(others).flatten().min()
     }

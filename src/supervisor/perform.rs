@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
+use conward_protocol::record::HookStage;
 use conward_protocol::{Cause, Signal, What};
 
 use super::{CONTAINER, Source, Supervisor};
@@ -19,7 +20,7 @@ use crate::serve::oom::OomWatch;
 use crate::sys::clock::Timestamp;
 use crate::sys::process;
 use crate::sys::process::Relation;
-use crate::sys::spawn::Spawn;
+use crate::sys::spawn::{Extra, Spawn};
 
 impl Supervisor {
     /// Does it, and says what came of it where the lifecycle asked.
@@ -34,10 +35,11 @@ impl Supervisor {
                 self.life.created(pid);
                 self.forget_former_record();
                 self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
+                self.pin_namespaces(pid);
+                self.queue_hooks(HookStage::Created);
                 if matches!(self.plan.verb, Verb::Restore { .. }) {
                     // Its program goes on where it was.
-                    self.life.started();
-                    self.announce(What::Started, Cause::Runtime);
+                    self.note_started(Cause::Runtime);
                 }
                 self.untidy = true;
             }
@@ -58,8 +60,10 @@ impl Supervisor {
                 return (!self.awaits_runtimes()).then_some(Event::Answered(Answer::Recorded));
             }
             Effect::LetGo => self.let_go(),
-            Effect::RunHooks(_) => return Some(Event::Answered(Answer::HooksEnded)),
+            Effect::RunHooks(stage) => return self.run_hooks(stage),
+            Effect::SignalHook(signal) => self.signal_hook(signal),
             Effect::Delete => return self.begin_teardown(),
+            Effect::SignalDelete(signal) => self.signal_teardown(signal),
             Effect::RunExitCommand => {
                 return Some(Event::Answered(Answer::CommandSpawned(self.spawn_exit_command())));
             }
@@ -83,6 +87,7 @@ impl Supervisor {
             die_with_supervisor: true,
             oom_score_adj: self.oom_score.as_deref(),
             set_listen_pid,
+            extra: Extra::default(),
         }
         .start();
         self.container.theirs = [None, None, None];
@@ -148,7 +153,7 @@ impl Supervisor {
 
     fn kill_container(&mut self) {
         if let Some(init) = self.container.init.as_ref().filter(|init| init.child) {
-            process::kill_group_of(init.pid);
+            process::signal_group_of(init.pid, libc::SIGKILL);
         }
         self.signal_container(libc::SIGKILL);
     }
@@ -215,6 +220,7 @@ impl Supervisor {
             die_with_supervisor: false,
             oom_score_adj: self.oom_score.as_deref(),
             set_listen_pid: false,
+            extra: Extra::default(),
         }
         .start();
         match spawned {
@@ -228,7 +234,7 @@ impl Supervisor {
 }
 
 /// A process that has ended meanwhile needs no signal.
-fn warn_unless_sent(whom: &str, result: io::Result<()>) {
+pub(super) fn warn_unless_sent(whom: &str, result: io::Result<()>) {
     if let Err(error) = result
         && error.raw_os_error() != Some(libc::ESRCH)
     {

@@ -57,6 +57,8 @@ pub enum Source {
     Journal,
     /// The control socket.
     ControlListener,
+    /// The output of the hook at work.
+    Hook,
     /// Something of a process.
     Of(ProcessId, Part),
     /// A channel of an attached client.
@@ -68,7 +70,7 @@ pub enum Source {
 }
 
 /// Those that there is one of, in the order of their ids.
-const FIXED: [Source; 9] = [
+const FIXED: [Source; 10] = [
     Source::Signals,
     Source::Start,
     Source::Attach,
@@ -78,6 +80,7 @@ const FIXED: [Source; 9] = [
     Source::Oom,
     Source::Journal,
     Source::ControlListener,
+    Source::Hook,
 ];
 
 /// The parts of a process, in the order of their ids.
@@ -99,6 +102,7 @@ impl Source {
             Source::Oom => 6,
             Source::Journal => 7,
             Source::ControlListener => 8,
+            Source::Hook => 9,
             Source::Channel(id) => FIXED.len() + KINDS * id,
             Source::Control(id) => FIXED.len() + KINDS * id + 1,
             Source::Operation(id) => FIXED.len() + KINDS * id + 2,

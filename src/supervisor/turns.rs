@@ -34,6 +34,7 @@ impl Supervisor {
             Source::Oom => self.on_oom(),
             Source::Journal => self.sinks.turn(Instant::now()),
             Source::ControlListener => self.on_control(),
+            Source::Hook => self.on_hook(),
             Source::Of(whom, part) => self.turn_of(whom, part),
             Source::Channel(id) => self.on_channel(id, ready),
             Source::Control(id) => self.on_control_client(id, ready),
@@ -69,6 +70,7 @@ impl Supervisor {
         if self.container.core.deadline().is_some_and(|deadline| now >= deadline) {
             self.happen(CONTAINER, Event::Tick);
         }
+        self.turn_hooks(now);
         self.look_whether_abandoned();
         self.save_state();
         self.let_readers_go(now);
@@ -94,7 +96,7 @@ impl Supervisor {
             if core_dumped {
                 self.life.dumped_core(pid);
             }
-            if self.end_operation(pid, exit) {
+            if self.end_operation(pid, exit) || self.end_hook(pid, exit) {
                 continue;
             }
             if self.container.init.as_ref().is_some_and(|init| init.pid == pid) {

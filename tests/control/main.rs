@@ -9,6 +9,7 @@ mod delete;
 mod end;
 mod events;
 mod half;
+mod hooks;
 mod keep;
 mod lines;
 mod logs;
