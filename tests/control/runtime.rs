@@ -80,7 +80,7 @@ fn one_that_hangs_holds_up_nothing_else() {
     let mut other = Client::connect(&place);
     assert_eq!(other.greeting.state, State::Running);
     other.ok("kill CONT");
-    crate::vanish::is_quiet(container.running.monitor());
+    container.running.monitor().must_be_quiet();
     let client = &mut container.client;
     gate.open();
     assert_eq!(tag(&client.reply()), Some("slow"));

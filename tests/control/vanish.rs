@@ -1,22 +1,11 @@
 //! Managers that come and go.
 
-use std::time::Duration;
-
 use conward_protocol::{Cause, Exit, Op, State, What};
-use conward_testkit::{PATIENCE, Process, Script, Step, descriptors, wait_for, wait_until};
+use conward_testkit::{PATIENCE, Script, Step, descriptors, wait_for, wait_until};
 
 use crate::client::{Client, connect};
 use crate::states::request;
 use crate::{container, created, in_state, place};
-
-/// The process must use next to no processor time for a while.
-pub fn is_quiet(process: &Process) {
-    std::thread::sleep(Duration::from_millis(30));
-    let before = process.cpu_ticks();
-    std::thread::sleep(Duration::from_millis(600));
-    let used = process.cpu_ticks() - before;
-    assert!(used <= 3, "{used} ticks of 10 ms in 600 ms");
-}
 
 /// Whether the operation ends the container, or the supervisor.
 fn ends(op: Op) -> bool {
@@ -148,9 +137,9 @@ fn beside_idle_clients_the_supervisor_is_quiet() {
     let mut deaf = Client::connect(&place);
     deaf.send("state\n".repeat(600));
     container.client.ok("state");
-    is_quiet(container.running.monitor());
+    container.running.monitor().must_be_quiet();
     drop((waiting, half, broken, deaf));
     container.client.ok("state");
-    is_quiet(container.running.monitor());
+    container.running.monitor().must_be_quiet();
     container.end();
 }

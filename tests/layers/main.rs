@@ -85,6 +85,11 @@ fn sources(below: &str) -> Vec<PathBuf> {
     found
 }
 
+/// What users get, with its tests.
+fn programs() -> Vec<PathBuf> {
+    ["src", "protocol", "ctl"].into_iter().flat_map(sources).collect()
+}
+
 fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(Path::new(ROOT).join(path.as_ref())).expect("a file of the project")
 }
@@ -250,7 +255,7 @@ fn each_module_is_a_layer() {
 #[test]
 fn tests_are_behind_cfg_test() {
     let mut broken = Vec::new();
-    for path in sources("src").iter().chain(&sources("protocol")) {
+    for path in &programs() {
         for pair in product(path).windows(2).filter(|pair| pair[0].text == "mod" && pair[1].text == "tests") {
             broken.push(format!("{}:{}: `mod tests` without #[cfg(test)]", path.display(), pair[0].line));
         }
@@ -261,7 +266,7 @@ fn tests_are_behind_cfg_test() {
 #[test]
 fn unsafe_stands_in_sys_with_a_reason() {
     let mut broken = Vec::new();
-    for path in sources("src").iter().chain(&sources("protocol")) {
+    for path in &programs() {
         let text = read(path);
         let lines: Vec<&str> = text.lines().collect();
         for token in tokens(&text).iter().filter(|token| token.text == "unsafe") {
@@ -291,7 +296,7 @@ fn files_are_short() {
 #[test]
 fn nothing_is_shared() {
     let mut broken = Vec::new();
-    for path in sources("src").iter().chain(&sources("protocol")) {
+    for path in &programs() {
         let code = product(path);
         let static_mut = code.windows(2).filter(|pair| pair[0].text == "static" && pair[1].text == "mut");
         let shared = code.iter().filter(|token| SHARED.contains(&token.text.as_str()));

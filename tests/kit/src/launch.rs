@@ -62,6 +62,18 @@ impl<'a> Launch<'a> {
         }
     }
 
+    /// `create` with the words that it needs, and no log yet: `-l` is to follow.
+    pub fn least(place: &'a Place) -> Launch<'a> {
+        Launch::bare(place)
+            .args(["--sync", "--full-attach", "-c", place.id(), "-u", place.id()])
+            .arg("-r")
+            .arg(fake_runtime())
+            .arg("-b")
+            .arg(place.bundle())
+            .arg("-p")
+            .arg(place.path("pidfile"))
+    }
+
     /// `create` as Podman asks for it: the log is a k8s-file, there is no stdin.
     pub fn create(place: &'a Place) -> Launch<'a> {
         let mut launch = Launch::podman(place, place.id(), "pidfile").log();
