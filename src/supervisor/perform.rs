@@ -31,8 +31,9 @@ impl Supervisor {
             Effect::Adopt(pid) => return Some(self.adopt(pid)),
             Effect::Launched(pid) => {
                 self.container.pump.release_stderr(&mut self.sinks);
-                self.caller.launched(pid);
+                // First, since the caller may start it as soon as it knows the pid.
                 self.life.created(pid);
+                self.caller.launched(pid);
                 self.forget_former_record();
                 self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
                 self.pin_namespaces(pid);
