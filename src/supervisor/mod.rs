@@ -9,9 +9,12 @@ mod checkpoint;
 mod control;
 mod debug;
 mod evidence;
+mod exec;
+mod exec_request;
 mod exit_record;
 mod ground;
 mod hooks;
+mod hunt;
 mod life;
 mod logs;
 mod operations;
@@ -21,6 +24,8 @@ mod ps;
 mod record;
 mod requests;
 mod runtime;
+mod session_perform;
+mod sessions;
 mod source;
 mod state_file;
 mod stats;
@@ -62,6 +67,7 @@ use operations::{Operation, OperationId};
 use process::Process;
 use record::Unwritten;
 use requests::Waiter;
+use sessions::Sessions;
 use source::{CONTAINER, ProcessId, Source};
 use stop::Stopping;
 use teardown::Removal;
@@ -74,6 +80,8 @@ pub struct Supervisor {
     caller: Caller,
     inherited: Inherited,
     container: Process,
+    /// Further processes in the container.
+    sessions: Sessions,
     /// The logs, which get all output of the container.
     sinks: Sinks,
     null: File,
@@ -208,6 +216,7 @@ impl Supervisor {
             caller: lent.caller,
             inherited: lent.inherited,
             container,
+            sessions: Sessions::default(),
             sinks: lent.sinks,
             null: lent.null,
             endpoints: ground.endpoints,
@@ -285,16 +294,6 @@ impl Supervisor {
         }
     }
 
-    /// A process that is looked after, as long as it is.
-    fn at(&mut self, whom: ProcessId) -> Option<At<'_>> {
-        (whom == CONTAINER).then_some(At {
-            process: &mut self.container,
-            reactor: &mut self.reactor,
-            sinks: &mut self.sinks,
-            numbers: &mut self.numbers,
-        })
-    }
-
     fn turn_until_finished(&mut self) -> u8 {
         let mut ready: Vec<Ready> = Vec::new();
         loop {
@@ -319,7 +318,8 @@ impl Supervisor {
 
     /// Whether clients and files have what they are to have.
     fn owes_nothing(&self) -> bool {
-        self.container.pump.clients.is_empty() && self.unwritten.is_empty() && self.readings_due.is_none()
+        let served = self.container.pump.clients.is_empty() && self.sessions.are_served();
+        served && self.unwritten.is_empty() && self.readings_due.is_none()
     }
 
     /// When the loop must go on even if nothing comes; `None` while the container just runs.
@@ -330,7 +330,7 @@ impl Supervisor {
         let runtimes = self.runtimes_deadline();
         let (hooks, readings) = (self.hooks.deadline(), self.readings_due);
         let ours = [unwritten, late, stopping, runtimes, hooks, readings];
-        let others = [self.sinks.deadline(), self.container.deadline()];
+        let others = [self.sinks.deadline(), self.container.deadline(), self.sessions.deadline()];
         ours.into_iter().chain(others).flatten().min()
     }
 
@@ -345,7 +345,10 @@ impl Supervisor {
             process.core.handle(Instant::now(), event, &mut effects);
             for effect in effects.drain(..) {
                 log::trace!("effect: {effect:?}");
-                events.extend(self.perform(effect));
+                events.extend(match whom {
+                    CONTAINER => self.perform(effect),
+                    session => self.perform_for(session, effect),
+                });
             }
         }
     }

@@ -33,10 +33,10 @@ impl Supervisor {
                 self.container.pump.release_stderr(&mut self.sinks);
                 // First, since the caller may start it as soon as it knows the pid.
                 self.life.created(pid);
-                self.caller.launched(pid);
                 self.forget_former_record();
-                self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
                 self.pin_namespaces(pid);
+                self.caller.launched(pid);
+                self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
                 self.queue_hooks(HookStage::Created);
                 if matches!(self.plan.verb, Verb::Restore { .. }) {
                     // Its program goes on where it was.
@@ -60,7 +60,10 @@ impl Supervisor {
                 // Else `end_after_runtimes` says it.
                 return (!self.awaits_runtimes()).then_some(Event::Answered(Answer::Recorded));
             }
-            Effect::LetGo => self.let_go(),
+            Effect::LetGo => {
+                self.end_sessions();
+                self.let_go();
+            }
             Effect::RunHooks(stage) => return self.run_hooks(stage),
             Effect::SignalHook(signal) => self.signal_hook(signal),
             Effect::Delete => return self.begin_teardown(),
@@ -68,7 +71,8 @@ impl Supervisor {
             Effect::RunExitCommand => {
                 return Some(Event::Answered(Answer::CommandSpawned(self.spawn_exit_command())));
             }
-            Effect::Finish(status) => self.finish(status),
+            Effect::Finish(status) if self.sessions.is_empty() => self.finish(status),
+            Effect::Finish(status) => self.sessions.finishing = Some(status),
         }
         None
     }
@@ -126,7 +130,7 @@ impl Supervisor {
 
     fn fail(&mut self, failure: &Failure) {
         let stderr = self.container.pump.take_text();
-        let text = launch::failure_text(failure, &self.plan, stderr);
+        let text = launch::failure_text(failure, &self.plan.runtime.program, self.plan.stdio, stderr);
         self.caller.failed(&text);
         let message = String::from_utf8_lossy(&text).into_owned();
         self.announce(What::CreateFailed { message }, Cause::Runtime);

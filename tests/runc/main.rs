@@ -8,4 +8,5 @@ mod end;
 mod exec;
 mod lifecycle;
 mod memory;
+mod sessions;
 mod streams;
