@@ -15,6 +15,8 @@ use crate::{Container, directory, place};
 fn holdings(place: &Place, supervisor: i32) -> (usize, usize, Vec<String>) {
     let names = std::fs::read_dir(directory(place)).expect("the control directory");
     let names = names.map(|entry| entry.expect("an entry").file_name().display().to_string());
+    // The state file may just be written.
+    let names = names.filter(|name| !name.starts_with(".conward-"));
     (descriptors(supervisor).len(), children(supervisor).len(), names.collect())
 }
 

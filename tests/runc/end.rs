@@ -49,7 +49,9 @@ fn what_was_kept_is_deleted_by_request() {
         let line = lines.next().expect("a line").expect("a line");
         serde_json::from_str(&line).expect("JSON")
     };
-    assert_eq!(line()["state"], "running");
+    // runc start(8) returns before the program is executed.
+    let state = line()["state"].clone();
+    assert!(["created", "running"].map(Value::from).contains(&state), "{state}");
     std::io::Write::write_all(&mut &socket, b"delete force\n").expect("asking");
     let answer = line();
     assert_eq!(answer["ok"]["teardown"]["exit"], json!({"code": 0}), "{answer}");
