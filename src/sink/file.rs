@@ -84,7 +84,7 @@ impl FileSink {
             overdue: None,
             looked: None,
             records: Records::new(),
-            stamps: Stamps::new(),
+            stamps: Stamps::default(),
             gaps: Gaps::default(),
             streams: Default::default(),
         })

@@ -21,8 +21,19 @@ const REASON_LINES: usize = 12;
 
 /// What the supervisor may depend on: each crate costs memory in every container and is trusted by
 /// all of them.
-const DEPENDENCIES: [&str; 10] =
-    ["conward-protocol", "env_logger", "libc", "log", "memchr", "memfd", "mio", "nix", "serde", "serde_json"];
+const DEPENDENCIES: [&str; 11] = [
+    "conward-protocol",
+    "env_logger",
+    "libc",
+    "log",
+    "memchr",
+    "memfd",
+    "mio",
+    "nix",
+    "serde",
+    "serde_json",
+    "tz-rs",
+];
 
 /// What the protocol may depend on; the supervisor has it in it. `rustix` is for the client only.
 const PROTOCOL_DEPENDENCIES: [&str; 3] = ["rustix", "serde", "serde_json"];
