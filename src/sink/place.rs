@@ -12,6 +12,8 @@ use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
+use crate::error::reason;
+
 /// The path of a log file, and the directories it may be in.
 #[derive(Debug)]
 pub struct Place {
@@ -122,7 +124,7 @@ impl Spot {
     /// Removes a file that was only ever ours. If that fails, the next attempt replaces it.
     fn discard(&self, name: &OsStr) {
         if let Err(errno) = unlinkat(&self.dir, name, UnlinkatFlags::NoRemoveDir) {
-            log::debug!("cannot remove {}: {}", name.to_string_lossy(), errno.desc());
+            log::debug!("cannot remove {}: {}", name.to_string_lossy(), reason(&errno.into()));
         }
     }
 
