@@ -1,7 +1,8 @@
 //! Processes: becoming a supervisor, and reaping.
 
-use std::fs;
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 
 use conward_protocol::Exit;
 use nix::sys::stat::Mode;
@@ -136,13 +137,18 @@ pub fn kill_group_of(leader: Pid) {
 }
 
 const OOM_SCORE_ADJ: &str = "/proc/self/oom_score_adj";
+/// Bytes of the longest value, `-1000` and a newline, and some.
+const OOM_SCORE_ADJ_MAX: usize = 16;
 
-/// Asks the kernel to spare this process when memory runs out, and returns the former value, which
-/// every child gets back. `None`: it could not be read, so children keep what they inherit.
+/// Asks the kernel to spare this process when memory runs out. Returns the former value, which every
+/// child is to get back; `None`: nothing was changed, so children have what they should have.
 pub fn protect_from_oom() -> Option<String> {
-    let former = fs::read_to_string(OOM_SCORE_ADJ).ok()?;
-    if let Err(error) = fs::write(OOM_SCORE_ADJ, "-1000") {
+    let file = File::options().read(true).write(true).open(OOM_SCORE_ADJ).ok()?;
+    let mut former = [0; OOM_SCORE_ADJ_MAX];
+    let length = file.read_at(&mut former, 0).ok()?;
+    if let Err(error) = file.write_at(b"-1000", 0) {
         log::debug!("cannot lower {OOM_SCORE_ADJ}: {}", reason(&error));
+        return None;
     }
-    Some(former.trim_end().to_owned())
+    Some(String::from_utf8_lossy(&former[..length]).trim_end().to_owned())
 }
