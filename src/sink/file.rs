@@ -1,24 +1,31 @@
 //! The `k8s-file` sink: one log file that is limited, replaced or rotated, and outlives a full disk
 //! or a directory that went away.
 
+mod insert;
+mod state;
+
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, reason};
 use crate::plan::{FileLog, Stream};
 use crate::sink::gap::Gaps;
+use crate::sink::guests::Guests;
 use crate::sink::k8s::{Records, Room, first_cost};
-use crate::sink::place::Place;
+use crate::sink::place::{FileId, Place};
 use crate::sink::stamp::Stamps;
-use crate::sink::{Counts, STREAMS};
+use crate::sink::trail::Trail;
+use crate::sink::{Counts, STREAMS, Whose};
 use crate::sys::clock::Timestamp;
+use state::{Logged, StreamState};
 
 /// A log file and what is left of its limits.
 #[derive(Debug)]
 pub struct FileSink {
-    place: Place,
+    trail: Trail,
     size_max: u64,
     global_max: u64,
     keep: Option<u32>,
@@ -37,6 +44,7 @@ pub struct FileSink {
     stamps: Stamps,
     gaps: Gaps,
     streams: [StreamState; 2],
+    guests: Guests,
 }
 
 /// When to try again, and how long after the attempt before it.
@@ -50,20 +58,6 @@ struct Retry {
 /// output: a manager may be waiting for the file of a silent container (CRI-O, without a limit).
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(64));
 
-/// What the file knows of one stream.
-#[derive(Debug, Default)]
-struct StreamState {
-    /// The latest timestamp; a clock that is set back does not take the log with it.
-    latest: Timestamp,
-    /// The last record in the log is `P`.
-    unfinished: bool,
-    /// Bytes logged since the file was last seen to have a name, and when that was. If it is
-    /// removed, these are what nobody could have read.
-    unseen: u64,
-    seen: Timestamp,
-    counts: Counts,
-}
-
 impl FileSink {
     /// Opens or creates the file. What is in it already counts towards its limits.
     pub fn open(plan: &FileLog) -> Result<FileSink, Error> {
@@ -73,7 +67,7 @@ impl FileSink {
         let file = place.open().map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         Ok(FileSink {
-            place,
+            trail: Trail::new(place, &file).map_err(failed)?,
             size_max: plan.size_max.unwrap_or(u64::MAX),
             global_max: plan.global_max.unwrap_or(u64::MAX),
             keep: plan.keep,
@@ -87,33 +81,37 @@ impl FileSink {
             stamps: Stamps::default(),
             gaps: Gaps::default(),
             streams: Default::default(),
+            guests: Guests::default(),
         })
     }
 
     /// Logs a chunk. What cannot be written is counted; the next chunk tries again.
-    pub fn write(&mut self, now: Timestamp, stream: Stream, chunk: &[u8]) {
+    fn log(&mut self, now: Timestamp, stream: Stream, whose: Whose, chunk: &[u8]) {
         let state = &mut self.streams[stream as usize];
         let second = now.secs;
         let now = now.max(state.latest);
         state.latest = now;
         if self.total >= self.global_max {
-            state.counts.withheld += chunk.len() as u64;
+            self.withhold(stream, whose, chunk.len());
             return;
         }
         if self.looked.replace(second) != Some(second) {
             self.look_after(now);
         }
         self.begin(now);
+        if whose == Whose::Session && self.streams[stream as usize].unfinished && !self.gaps.has(stream) {
+            self.records.end_line(stream);
+        }
         let mut rest = chunk;
         while !rest.is_empty() {
             let Some(room) = self.room(rest) else {
-                self.streams[stream as usize].counts.withheld += rest.len() as u64;
+                self.withhold(stream, whose, rest.len());
                 return;
             };
             let (head, tail) = rest.split_at(self.records.fill(stream, rest, room));
             rest = tail;
-            if let Err(error) = self.flush(stream, head.len()) {
-                self.lose(stream, rest.len() as u64, now, &reason(&error));
+            if let Err(error) = self.flush(stream, whose, head.len()) {
+                self.lose(stream, whose, rest.len() as u64, now, &reason(&error));
                 return;
             }
         }
@@ -122,13 +120,13 @@ impl FileSink {
     /// Puts a new file in place of the old (ctl `2 0 0`), rotating if that was asked for.
     pub fn reopen(&mut self) {
         let renewed = match self.keep {
-            Some(keep) => self.place.rotate(keep),
-            None => self.place.replace(),
+            Some(keep) => self.trail.place.rotate(keep),
+            None => self.trail.place.replace(),
         };
         match renewed {
             Ok(file) => {
                 if self.overdue.take().is_some() {
-                    log::warn!("log file {}: a new one is in place now", self.place.path().display());
+                    log::warn!("log file {}: a new one is in place now", self.trail.place.path().display());
                 }
                 self.adopt(file, 0);
             }
@@ -136,7 +134,7 @@ impl FileSink {
                 let delay = match self.overdue {
                     Some(retry) => (retry.delay * 2).min(RETRY.1),
                     None => {
-                        let path = self.place.path().display();
+                        let path = self.trail.place.path().display();
                         log::warn!("cannot renew log file {path}, the old one grows: {}", reason(&error));
                         RETRY.0
                     }
@@ -146,26 +144,30 @@ impl FileSink {
         }
     }
 
-    /// When [`FileSink::turn`] must be called; `None` unless a new file is overdue.
+    /// When [`FileSink::turn`] must be called; `None` unless a new file is overdue, or lines wait.
     pub fn deadline(&self) -> Option<Instant> {
-        self.overdue.map(|retry| retry.at)
+        self.overdue.map(|retry| retry.at).into_iter().chain(self.guests.deadline()).min()
     }
 
-    /// Tries again to get a new file, if it is time.
+    /// Tries again to get a new file, and lets lines in that have waited long enough, if it is time.
     pub fn turn(&mut self, now: Instant) {
-        if self.deadline().is_some_and(|at| at <= now) {
+        if self.overdue.is_some_and(|retry| retry.at <= now) {
             self.reopen();
         }
+        self.insert_overdue(now);
     }
 
-    /// Ends the log: a last attempt to tell of gaps.
+    /// Ends the log: nobody waits any longer, and a last attempt to tell of gaps.
     pub fn finish(&mut self, now: Timestamp) {
+        for stream in STREAMS {
+            self.insert(now, stream);
+        }
         if self.linked().is_none() {
             self.lose_unseen(now);
         } else if !self.gaps.is_empty() {
             self.begin(now);
-            if let Err(error) = self.flush(Stream::Stdout, 0) {
-                let path = self.place.path().display();
+            if let Err(error) = self.flush(Stream::Stdout, Whose::Container, 0) {
+                let path = self.trail.place.path().display();
                 log::warn!("log file {path} does not tell of its gap: {}", reason(&error));
             }
         }
@@ -176,13 +178,35 @@ impl FileSink {
         if let (Ok(file), true) = (&self.file, self.sync)
             && let Err(error) = file.sync_all()
         {
-            log::warn!("cannot sync log file {}: {}", self.place.path().display(), reason(&error));
+            log::warn!("cannot sync log file {}: {}", self.trail.place.path().display(), reason(&error));
         }
     }
 
+    /// The files that make up the log, and its gaps.
+    pub fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
+    /// Bytes written so far. It changes whenever there is something new to be read.
+    pub fn written(&self) -> u64 {
+        self.total
+    }
+
+    /// Opens the file that is written to, wherever it has been moved, to read it. `None`: it is another one.
+    pub fn open_current(&self, id: FileId) -> Option<io::Result<File>> {
+        let file = self.file.as_ref().ok()?;
+        let current = FileId::of(file).is_ok_and(|current| current == id);
+        current.then(|| File::open(format!("/proc/self/fd/{}", file.as_raw_fd())))
+    }
+
+    /// Closes the file. What is known of it stays.
+    pub fn close(self) -> Trail {
+        self.trail
+    }
+
     /// What became of this stream's bytes.
-    pub fn counts(&self, stream: Stream) -> Counts {
-        self.streams[stream as usize].counts
+    pub fn counts(&self, stream: Stream, whose: Whose) -> Counts {
+        self.streams[stream as usize].of[whose as usize].counts
     }
 
     /// Once a second while there is output: finds out whether the file was removed, and opens it again
@@ -197,7 +221,7 @@ impl FileSink {
             }
         }
         for state in &mut self.streams {
-            (state.unseen, state.seen) = (0, now);
+            state.see(now);
         }
     }
 
@@ -211,17 +235,18 @@ impl FileSink {
     fn lose_unseen(&mut self, now: Timestamp) {
         for stream in STREAMS {
             let state = &mut self.streams[stream as usize];
-            let bytes = std::mem::take(&mut state.unseen);
-            state.counts.logged -= bytes;
-            state.counts.lost += bytes;
+            let bytes = state.of.iter_mut().map(Logged::lose_unseen).sum();
             self.gaps.add(stream, bytes, state.seen, now, "the log file was removed");
+            if bytes > 0 {
+                self.trail.lose(stream, self.size);
+            }
         }
     }
 
     /// Opens or creates the file that was removed.
     fn open_again(&mut self) {
-        let path = self.place.path().display();
-        match self.place.open().and_then(|file| Ok((file.metadata()?.len(), file))) {
+        let path = self.trail.place.path().display();
+        match self.trail.place.open().and_then(|file| Ok((file.metadata()?.len(), file))) {
             Ok((size, file)) => {
                 log::warn!("log file {path} was removed; it is open again");
                 self.adopt(file, size);
@@ -238,10 +263,11 @@ impl FileSink {
 
     /// Goes on in another file. No line of it is unfinished.
     fn adopt(&mut self, file: File, size: u64) {
+        self.trail.add(&file);
         self.file = Ok(file);
         self.size = size;
         for state in &mut self.streams {
-            state.unseen = 0;
+            state.see(state.seen);
         }
     }
 
@@ -274,7 +300,7 @@ impl FileSink {
 
     /// Writes the buffer, which holds markers and `output` bytes of this stream. On an error the file
     /// ends with a whole record, and what is missing was counted.
-    fn flush(&mut self, stream: Stream, output: usize) -> io::Result<()> {
+    fn flush(&mut self, stream: Stream, whose: Whose, output: usize) -> io::Result<()> {
         let (written, result) = match &mut self.file {
             Ok(file) => write_whole(file, self.records.bytes()),
             Err(cause) => (0, Err(io::Error::other(cause.clone()))),
@@ -290,12 +316,10 @@ impl FileSink {
         }
         let state = &mut self.streams[stream as usize];
         state.unfinished = self.records.unfinished(kept).unwrap_or(state.unfinished);
-        let logged = output as u64 - lost;
-        state.counts.logged += logged;
-        state.unseen += logged;
+        state.of[whose as usize].add(output as u64 - lost);
         let latest = state.latest;
         if let Err(error) = &result {
-            self.lose(stream, lost, latest, &reason(error));
+            self.lose(stream, whose, lost, latest, &reason(error));
         }
         self.records.clear();
         result
@@ -309,7 +333,7 @@ impl FileSink {
             let torn = (written - kept.bytes) as u64;
             let cut = file.metadata().and_then(|metadata| file.set_len(metadata.len().saturating_sub(torn)));
             if let Err(error) = cut {
-                let path = self.place.path().display();
+                let path = self.trail.place.path().display();
                 log::warn!("log file {path} has a torn record that cannot be cut off: {}", reason(&error));
             }
         }
@@ -326,20 +350,29 @@ impl FileSink {
             }
             bytes += missing;
         }
-        log::warn!(
-            "log file {}: output is logged again, {bytes} bytes are missing",
-            self.place.path().display()
-        );
+        if bytes > 0 {
+            let path = self.trail.place.path().display();
+            log::warn!("log file {path}: output is logged again, {bytes} bytes are missing");
+        }
     }
 
     /// Counts output that could not be logged.
-    fn lose(&mut self, stream: Stream, bytes: u64, now: Timestamp, cause: &str) {
+    fn lose(&mut self, stream: Stream, whose: Whose, bytes: u64, now: Timestamp, cause: &str) {
         if bytes > 0 && self.gaps.is_empty() && self.file.is_ok() {
-            let path = self.place.path().display();
+            let path = self.trail.place.path().display();
             log::warn!("log file {path}: output is lost until this changes: {cause}");
         }
-        self.streams[stream as usize].counts.lost += bytes;
+        self.streams[stream as usize].of[whose as usize].counts.lost += bytes;
         self.gaps.add(stream, bytes, now, now, cause);
+        if bytes > 0 {
+            self.trail.lose(stream, self.size);
+        }
+    }
+
+    /// Counts output that is beyond the limit of the log.
+    fn withhold(&mut self, stream: Stream, whose: Whose, bytes: usize) {
+        self.streams[stream as usize].of[whose as usize].counts.withheld += bytes as u64;
+        self.trail.lose(stream, self.size);
     }
 }
 

@@ -1,8 +1,11 @@
 //! Requests on the control socket: who asks, and what is answered. `requests` does what is asked.
 
+use std::os::fd::OwnedFd;
+
 use conward_protocol::body::Body;
 use conward_protocol::codec::{self, Asked};
 use conward_protocol::limits::CLIENTS_MAX;
+use conward_protocol::record::HookStage;
 use conward_protocol::{
     Cause, ErrorCode, Exit, Failure, Greeting, Line, Op, PROTOCOL, Reply, Request, State, Tag, What,
 };
@@ -11,11 +14,11 @@ use super::Supervisor;
 use super::source::Source;
 use crate::error::reason;
 use crate::reactor::{Ready, Watch};
-use crate::serve::control::{Accepted, ControlId, Heard};
+use crate::serve::control::{Accepted, ControlId, Ended, Heard};
 use crate::sys::process;
 
 /// The operations that this version knows; a manager finds them in the greeting.
-const KNOWN: [Op; 16] = [
+const KNOWN: &[Op] = &[
     Op::State,
     Op::Start,
     Op::Kill,
@@ -24,13 +27,17 @@ const KNOWN: [Op; 16] = [
     Op::Resume,
     Op::Update,
     Op::Resize,
+    Op::Attach,
     Op::CloseStdin,
+    Op::Exec,
     Op::Ps,
     Op::Stats,
     Op::Wait,
     Op::Subscribe,
+    Op::Logs,
     Op::ReopenLogs,
     Op::Checkpoint,
+    Op::Delete,
     Op::Debug,
 ];
 /// Reads from one client in one turn.
@@ -91,6 +98,7 @@ impl Supervisor {
     pub(super) fn on_control_client(&mut self, id: ControlId, ready: Ready) {
         if let (true, Some(control)) = (ready.writable, &mut self.endpoints.control) {
             control.flush(id);
+            self.read_logs(id);
         }
         for _ in 0..READ_BUDGET {
             let Some(control) = &mut self.endpoints.control else { return };
@@ -119,9 +127,9 @@ impl Supervisor {
     /// Forgets clients that have gone or do not read.
     pub(super) fn drop_ended_control_clients(&mut self) {
         // To hear of one that was dropped may be too much for the next: each is dropped once.
-        while let Some((id, lost)) = self.endpoints.control.as_ref().and_then(|control| control.ended()) {
+        while let Some((id, ended)) = self.endpoints.control.as_ref().and_then(|control| control.ended()) {
             self.drop_control_client(id);
-            if let Some(lost) = lost {
+            if let Ended::TooSlow(lost) = ended {
                 let what =
                     What::ClientDropped { client: Some(id as u64), attachment: None, lost: lost as u64 };
                 self.announce(what, Cause::Supervisor);
@@ -129,12 +137,14 @@ impl Supervisor {
         }
     }
 
-    fn drop_control_client(&mut self, id: ControlId) {
+    pub(super) fn drop_control_client(&mut self, id: ControlId) {
         self.waiters.retain(|waiter| waiter.client != id);
         if let Some(stopping) = &mut self.stopping {
             stopping.forget(id);
         }
+        self.removal.forget(id);
         self.subscribers.retain(|&subscriber| subscriber != id);
+        self.readings.retain(|reading| reading.client != id);
         if let Some(fd) = self.endpoints.control.as_mut().and_then(|control| control.remove(id)) {
             self.close(fd);
             self.reactor.again(Ready::to_read(Source::ControlListener.id()));
@@ -143,7 +153,7 @@ impl Supervisor {
 
     fn tell(&mut self, id: ControlId, line: Vec<u8>) {
         if let Some(control) = &mut self.endpoints.control {
-            control.send(id, line);
+            control.send(id, line, Vec::new());
         }
     }
 
@@ -175,6 +185,13 @@ impl Supervisor {
         self.tell(id, codec::reply_line(&reply));
     }
 
+    /// The same, with descriptors that the body names.
+    pub(super) fn reply_with(&mut self, id: ControlId, tag: Option<Tag>, body: Body, fds: Vec<OwnedFd>) {
+        if let Some(control) = &mut self.endpoints.control {
+            control.send(id, codec::reply_line(&Reply::ok(tag, body)), fds);
+        }
+    }
+
     fn subscribe(&mut self, id: ControlId, since: Option<u64>) {
         if let Some(since) = since {
             let lines: Vec<Vec<u8>> = self.life.events.after(since).1.map(<[u8]>::to_vec).collect();
@@ -189,10 +206,18 @@ impl Supervisor {
 
     /// Keeps an event, and tells it to all who subscribed.
     pub(super) fn announce(&mut self, what: What, cause: Cause) {
+        self.note_transition(&what);
         let line = self.life.note(what, cause);
         for id in self.subscribers.clone() {
             self.tell(id, line.clone());
         }
+    }
+
+    /// The container's program was started.
+    pub(super) fn note_started(&mut self, cause: Cause) {
+        self.life.started();
+        self.announce(What::Started, cause);
+        self.queue_hooks(HookStage::Started);
     }
 
     /// A caller with a runtime of its own starts the container without a word; managers are to know.
@@ -200,8 +225,7 @@ impl Supervisor {
         if self.life.was_started_by_others() {
             // Or the supervisor's own runtime has done it, and has not ended yet.
             let cause = self.start_at_work().unwrap_or(Cause::Caller);
-            self.life.started();
-            self.announce(What::Started, cause);
+            self.note_started(cause);
         }
     }
 
@@ -210,8 +234,7 @@ impl Supervisor {
     /// have been.
     pub(super) fn look_whether_it_ran(&mut self, exit: Exit) {
         if let (State::Created, Exit::Code(_), Some(cause)) = (self.life.state, exit, self.start_at_work()) {
-            self.life.started();
-            self.announce(What::Started, cause);
+            self.note_started(cause);
         }
     }
 

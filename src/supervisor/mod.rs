@@ -3,11 +3,20 @@
 //! [`run`] is the launch from top to bottom. After it, `turns` says what each ready descriptor
 //! leads to, and `perform` what each effect of the lifecycle is done with.
 
+mod annotations;
+mod attachments;
 mod checkpoint;
 mod control;
 mod debug;
+mod evidence;
+mod exec;
+mod exec_request;
+mod exit_record;
 mod ground;
+mod hooks;
+mod hunt;
 mod life;
+mod logs;
 mod operations;
 mod perform;
 mod process;
@@ -15,9 +24,13 @@ mod ps;
 mod record;
 mod requests;
 mod runtime;
+mod session_perform;
+mod sessions;
 mod source;
+mod state_file;
 mod stats;
 mod stop;
+mod teardown;
 mod turns;
 
 use std::collections::VecDeque;
@@ -27,7 +40,7 @@ use std::os::fd::AsFd;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use conward_protocol::Cause;
+use conward_protocol::limits::REPLAY_MAX;
 
 use crate::core::{Core, Effect, Event, Shape};
 use crate::error::{Error, reason};
@@ -42,15 +55,22 @@ use crate::sink::Sinks;
 use crate::sys::fds::Inherited;
 use crate::sys::signals::{self, Signals};
 use crate::sys::{self, memory};
+use attachments::Numbers;
 use debug::Kept;
+use evidence::Evidence;
+use exit_record::ExitRecord;
 use ground::{Endpoints, Ground, Lent};
+use hooks::Hooks;
 use life::Life;
+use logs::Reading;
 use operations::{Operation, OperationId};
 use process::Process;
 use record::Unwritten;
 use requests::Waiter;
+use sessions::Sessions;
 use source::{CONTAINER, ProcessId, Source};
 use stop::Stopping;
+use teardown::Removal;
 
 /// What a supervisor owns.
 pub struct Supervisor {
@@ -60,6 +80,8 @@ pub struct Supervisor {
     caller: Caller,
     inherited: Inherited,
     container: Process,
+    /// Further processes in the container.
+    sessions: Sessions,
     /// The logs, which get all output of the container.
     sinks: Sinks,
     null: File,
@@ -68,16 +90,27 @@ pub struct Supervisor {
     oom_score: Option<String>,
     /// What managers are told.
     life: Life,
+    /// The state file is behind.
+    state_changed: bool,
+    evidence: Evidence,
+    exit_record: ExitRecord,
+    /// Programs that are run beside the container.
+    hooks: Hooks,
+    /// Who waits for the runtime's delete.
+    removal: Removal,
     begun: Instant,
+    numbers: Numbers,
     subscribers: Vec<ControlId>,
     waiters: Vec<Waiter>,
+    /// Requests for which the log is being read.
+    readings: Vec<Reading>,
+    /// How long the end waits for them.
+    readings_due: Option<Instant>,
     /// Runtimes at work for a request.
     operations: Vec<Operation>,
     next_operation: OperationId,
-    /// Memory of the launch is still to be given back.
+    /// Memory that was needed for a moment is still to be given back.
     untidy: bool,
-    /// Who has asked for something, other than `stop`, that ends the container by SIGKILL.
-    ended_by: Option<Cause>,
     /// The one `stop` at work.
     stopping: Option<Stopping>,
     /// What the supervisor said last.
@@ -97,6 +130,8 @@ struct At<'a> {
     reactor: &'a mut Reactor,
     /// Where its output is logged.
     sinks: &'a mut Sinks,
+    /// For its clients.
+    numbers: &'a mut Numbers,
 }
 
 /// Runs one container from its creation to its end. Returns the exit status for the process.
@@ -168,26 +203,37 @@ fn prepare(plan: &Plan, null: &File) -> Result<(), Error> {
 impl Supervisor {
     fn new(plan: Plan, lent: Lent, ground: Ground) -> Supervisor {
         let core = Core::new(Shape::of(&plan));
-        let container = Process::new(CONTAINER, plan.stdio, core, ground.streams, ground.console);
+        let mut container = Process::new(CONTAINER, plan.stdio, core, ground.streams, ground.console);
+        if ground.endpoints.control.is_some() {
+            container.pump.keep_replays(REPLAY_MAX);
+        }
         Supervisor {
             reactor: ground.reactor,
             signals: ground.signals,
             caller: lent.caller,
             inherited: lent.inherited,
             container,
+            sessions: Sessions::default(),
             sinks: lent.sinks,
             null: lent.null,
             endpoints: ground.endpoints,
             oom: None,
             oom_score: lent.oom_score,
             life: Life::new(),
+            state_changed: false,
+            evidence: Evidence::default(),
+            exit_record: ExitRecord::default(),
+            hooks: Hooks::default(),
+            removal: Removal::default(),
             begun: Instant::now(),
+            numbers: Numbers::default(),
             subscribers: Vec::new(),
             waiters: Vec::new(),
+            readings: Vec::new(),
+            readings_due: None,
             operations: Vec::new(),
             next_operation: 0,
             untidy: false,
-            ended_by: None,
             stopping: None,
             diagnostics: Kept::new(lent.said),
             log_complete: false,
@@ -244,20 +290,10 @@ impl Supervisor {
         }
     }
 
-    /// A process that is looked after, as long as it is.
-    fn at(&mut self, whom: ProcessId) -> Option<At<'_>> {
-        (whom == CONTAINER).then_some(At {
-            process: &mut self.container,
-            reactor: &mut self.reactor,
-            sinks: &mut self.sinks,
-        })
-    }
-
     fn turn_until_finished(&mut self) -> u8 {
         let mut ready: Vec<Ready> = Vec::new();
         loop {
-            let owes_nothing = self.container.pump.clients.is_empty() && self.unwritten.is_empty();
-            if let Some(status) = self.finished.filter(|_| owes_nothing) {
+            if let Some(status) = self.finished.filter(|_| self.owes_nothing()) {
                 return status;
             }
             if std::mem::take(&mut self.untidy) {
@@ -275,13 +311,20 @@ impl Supervisor {
         }
     }
 
+    /// Whether clients and files have what they are to have.
+    fn owes_nothing(&self) -> bool {
+        let served = self.container.pump.clients.is_empty() && self.sessions.are_served();
+        served && self.unwritten.is_empty() && self.readings_due.is_none()
+    }
+
     /// When the loop must go on even if nothing comes; `None` while the container just runs.
     fn deadline(&self) -> Option<Instant> {
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
-        let ours = [unwritten, late, stopping, self.sinks.deadline(), self.container.deadline()];
-        ours.into_iter().flatten().min()
+        let (hooks, readings, sinks) = (self.hooks.deadline(), self.readings_due, self.sinks.deadline());
+        let ours = [unwritten, late, stopping, hooks, readings, sinks, self.container.deadline()];
+        ours.into_iter().flatten().chain(self.sessions.deadline()).min()
     }
 
     /// Tells the lifecycle of a process what happened, and does what it asks for, until it asks for
@@ -295,7 +338,10 @@ impl Supervisor {
             process.core.handle(Instant::now(), event, &mut effects);
             for effect in effects.drain(..) {
                 log::trace!("effect: {effect:?}");
-                events.extend(self.perform(effect));
+                events.extend(match whom {
+                    CONTAINER => self.perform(effect),
+                    session => self.perform_for(session, effect),
+                });
             }
         }
     }

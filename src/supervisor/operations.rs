@@ -15,7 +15,7 @@ use crate::sys::fds::set_nonblocking;
 use crate::sys::io::read_into;
 
 /// How long a runtime may take for a request; then it is killed.
-const DEADLINE: Duration = Duration::from_secs(120);
+pub(super) const DEADLINE: Duration = Duration::from_secs(120);
 /// How long it may take for a step of `stop`, which goes on without it.
 const STEP_DEADLINE: Duration = Duration::from_secs(10);
 /// Bytes of a runtime's answer that are kept: the processes of a container that has too many of them.
@@ -40,6 +40,8 @@ pub(super) enum Task {
     KillAll,
     /// A `stop` has the container thawed: what is frozen does not die.
     Thaw,
+    /// The container is deleted.
+    Delete,
 }
 
 impl Task {
@@ -47,7 +49,7 @@ impl Task {
     pub fn client(&self) -> Option<ControlId> {
         match self {
             Task::Request { client, .. } | Task::Checkpoint { client, .. } => Some(*client),
-            Task::Freeze | Task::KillAll | Task::Thaw => None,
+            Task::Freeze | Task::KillAll | Task::Thaw | Task::Delete => None,
         }
     }
 
@@ -61,7 +63,7 @@ impl Task {
 
     fn deadline(&self) -> Duration {
         match self {
-            Task::Request { .. } | Task::Checkpoint { .. } => DEADLINE,
+            Task::Request { .. } | Task::Checkpoint { .. } | Task::Delete => DEADLINE,
             Task::Freeze | Task::KillAll | Task::Thaw => STEP_DEADLINE,
         }
     }
@@ -95,6 +97,11 @@ impl Operation {
         let words = |fd, max| Words { fd, text: Vec::new(), max, cut: false };
         let (answer, errors) = (words(stdout, ANSWER_MAX), words(stderr, ERRORS_MAX));
         Operation { id, pid, task, due, killed: false, answer, errors }
+    }
+
+    /// Whether its time is up and it was not killed yet.
+    pub fn is_late(&self, now: Instant) -> bool {
+        !self.killed && now >= self.due
     }
 
     /// What to watch for output.
@@ -162,4 +169,40 @@ pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
     set_nonblocking(&read)?;
     Ok((read, write))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A runtime at work, and the ends of the pipes that it writes to.
+    fn at_work(task: Task) -> (Operation, [OwnedFd; 2]) {
+        let ((answer, stdout), (errors, stderr)) = (pipe().expect("a pipe"), pipe().expect("a pipe"));
+        let pid = Pid::new(i32::MAX).expect("positive");
+        (Operation::new(1, pid, task, answer, errors), [stdout, stderr])
+    }
+
+    /// One that hangs is killed, whatever it is at work for: nobody waits for it for ever.
+    #[test]
+    fn every_task_has_its_time() {
+        let client = || Task::Request { client: 1, tag: None, op: Op::Pause, signal: None };
+        for (task, limit) in [
+            (client(), DEADLINE),
+            (Task::Delete, DEADLINE),
+            (Task::Freeze, STEP_DEADLINE),
+            (Task::KillAll, STEP_DEADLINE),
+            (Task::Thaw, STEP_DEADLINE),
+        ] {
+            let begun = Instant::now();
+            let (mut operation, _theirs) = at_work(task);
+            let made = Instant::now();
+            assert!(!operation.is_late(begun + limit - Duration::from_millis(1)), "{operation:?}");
+            assert!(operation.is_late(made + limit), "{operation:?}");
+            operation.killed = true;
+            assert!(!operation.is_late(made + limit), "once");
+            let (_, killed, outcome) = operation.end(Exit::Signal(9));
+            let text = outcome.expect_err("killed");
+            assert!(killed && text.starts_with(&format!("killed after {} s: ", limit.as_secs())), "{text}");
+        }
+    }
 }

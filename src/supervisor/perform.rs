@@ -4,11 +4,11 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-use conward_protocol::{Cause, Exit, State, Step, What};
+use conward_protocol::record::HookStage;
+use conward_protocol::{Cause, Signal, What};
 
-use super::stop::Stopping;
-use super::{Source, Supervisor};
-use crate::core::{Effect, Event, Failure, Settled};
+use super::{CONTAINER, Source, Supervisor};
+use crate::core::{Answer, Effect, Event, Failure, Settled};
 use crate::error::reason;
 use crate::launch;
 use crate::pid::Pid;
@@ -19,33 +19,35 @@ use crate::serve::console::Console;
 use crate::serve::oom::OomWatch;
 use crate::sys::clock::Timestamp;
 use crate::sys::process::Relation;
-use crate::sys::spawn::Spawn;
+use crate::sys::spawn::{Extra, Spawn};
 use crate::sys::{fds, process};
 
 impl Supervisor {
     /// Does it, and says what came of it where the lifecycle asked.
     pub(super) fn perform(&mut self, effect: Effect) -> Option<Event> {
         match effect {
-            Effect::Spawn => return Some(Event::Spawned(self.spawn_runtime())),
-            Effect::Settle => return Some(Event::Settled(self.settle())),
+            Effect::Spawn => return Some(Event::Answered(Answer::Spawned(self.spawn_runtime()))),
+            Effect::Settle => return Some(Event::Answered(Answer::Settled(self.settle()))),
             Effect::Adopt(pid) => return Some(self.adopt(pid)),
             Effect::Launched(pid) => {
                 self.container.pump.release_stderr(&mut self.sinks);
+                self.caller.launched(pid);
                 self.life.created(pid);
+                self.forget_former_record();
                 self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
+                self.pin_namespaces(pid);
+                self.queue_hooks(HookStage::Created);
                 if matches!(self.plan.verb, Verb::Restore { .. }) {
                     // Its program goes on where it was.
-                    self.life.started();
-                    self.announce(What::Started, Cause::Runtime);
+                    self.note_started(Cause::Runtime);
                 }
-                self.caller.launched(pid);
                 self.untidy = true;
             }
             Effect::Failed(failure) => self.fail(&failure),
             Effect::SignalRuntime(pid, signal) => {
                 warn_unless_sent("the runtime", process::signal_child(pid, signal))
             }
-            Effect::SignalContainer(signal) => self.signal_container(signal),
+            Effect::SignalContainer(signal) => self.relay(signal),
             Effect::KillContainer => self.kill_container(),
             Effect::Drain(exit) => {
                 self.note_exit(exit);
@@ -53,13 +55,23 @@ impl Supervisor {
             }
             Effect::Record(exit) => {
                 self.record(exit);
-                self.note_record();
+                self.close_record();
                 // Else `end_after_checkpoint` says it.
-                return (!self.checkpoint_at_work()).then_some(Event::Recorded);
+                return (!self.checkpoint_at_work()).then_some(Event::Answered(Answer::Recorded));
             }
-            Effect::LetGo => self.let_go(),
-            Effect::RunExitCommand => return Some(Event::CommandSpawned(self.spawn_exit_command())),
-            Effect::Finish(status) => self.finish(status),
+            Effect::LetGo => {
+                self.end_sessions();
+                self.let_go();
+            }
+            Effect::RunHooks(stage) => return self.run_hooks(stage),
+            Effect::SignalHook(signal) => self.signal_hook(signal),
+            Effect::Delete => return self.begin_teardown(),
+            Effect::SignalDelete(signal) => self.signal_teardown(signal),
+            Effect::RunExitCommand => {
+                return Some(Event::Answered(Answer::CommandSpawned(self.spawn_exit_command())));
+            }
+            Effect::Finish(status) if self.sessions.is_empty() => self.finish(status),
+            Effect::Finish(status) => self.sessions.finishing = Some(status),
         }
         None
     }
@@ -77,6 +89,7 @@ impl Supervisor {
             die_with_supervisor: true,
             oom_score_adj: self.oom_score.as_deref(),
             set_listen_pid,
+            extra: Extra::default(),
         }
         .start();
         self.container.theirs = [None, None, None];
@@ -98,7 +111,7 @@ impl Supervisor {
 
     fn adopt(&mut self, pid: Pid) -> Event {
         let event = self.container.adopt(&self.reactor, pid);
-        if event != Event::Adopted(Ok(())) {
+        if event != Event::Answered(Answer::Adopted(Ok(()))) {
             return event;
         }
         // Before the caller learns the pid: whatever happens later is news. But the dead have left
@@ -114,7 +127,7 @@ impl Supervisor {
 
     fn fail(&mut self, failure: &Failure) {
         let stderr = self.container.pump.take_text();
-        let text = launch::failure_text(failure, &self.plan, stderr);
+        let text = launch::failure_text(failure, &self.plan.runtime.program, self.plan.stdio, stderr);
         self.caller.failed(&text);
         let message = String::from_utf8_lossy(&text).into_owned();
         self.announce(What::CreateFailed { message }, Cause::Runtime);
@@ -127,6 +140,13 @@ impl Supervisor {
         self.endpoints.remove();
     }
 
+    fn relay(&mut self, number: i32) {
+        if let Some(signal) = u64::try_from(number).ok().and_then(Signal::from_number) {
+            self.evidence.sent(number, Cause::Signal { signal });
+        }
+        self.signal_container(number);
+    }
+
     fn signal_container(&mut self, signal: i32) {
         if let Some(init) = &self.container.init {
             warn_unless_sent("the container", init.signal(signal));
@@ -135,16 +155,13 @@ impl Supervisor {
 
     fn kill_container(&mut self) {
         if let Some(init) = self.container.init.as_ref().filter(|init| init.child) {
-            process::kill_group_of(init.pid);
+            process::signal_group_of(init.pid, libc::SIGKILL);
         }
         self.signal_container(libc::SIGKILL);
     }
 
     /// From here on the loop goes on until [`super::process::Process::is_drained`], or the lifecycle's limit.
     fn drain(&mut self) {
-        if self.oom.as_mut().is_some_and(OomWatch::turn) {
-            self.note_oom();
-        }
         self.container.drain(&mut self.reactor);
     }
 
@@ -162,6 +179,7 @@ impl Supervisor {
         for fd in self.container.pump.clients.part(Instant::now()) {
             self.close(fd);
         }
+        self.tell_changes(CONTAINER);
     }
 
     /// Everything but lagging clients is closed: a terminal's processes get their hang-up, callers the
@@ -186,6 +204,8 @@ impl Supervisor {
         }
         self.sinks.sync();
         self.sinks.close();
+        // What is run from here on finds the state that it is run in.
+        self.save_state();
         if let Err(error) = process::set_subreaper(false) {
             log::warn!("cannot stop being a subreaper: {}", reason(&error));
         }
@@ -202,6 +222,7 @@ impl Supervisor {
             die_with_supervisor: false,
             oom_score_adj: self.oom_score.as_deref(),
             set_listen_pid: false,
+            extra: Extra::default(),
         }
         .start();
         match spawned {
@@ -212,49 +233,10 @@ impl Supervisor {
             }
         }
     }
-
-    /// The container's end, for managers.
-    fn note_exit(&mut self, exit: Exit) {
-        self.look_whether_started();
-        self.look_whether_it_ran(exit);
-        let core_dumped = self.life.exited(exit);
-        let cause = match exit {
-            Exit::TimedOut => Cause::Timeout,
-            Exit::Code(_) | Exit::Signal(_) | Exit::Unknown => {
-                let killed = self.ended_by.clone().filter(|_| exit == Exit::Signal(9));
-                self.stopping.as_ref().map(Stopping::cause).or(killed).unwrap_or(Cause::Container)
-            }
-        };
-        self.announce(What::Exited { exit, core_dumped }, cause);
-        self.answer_waiters();
-        self.answer_stops(exit);
-    }
-
-    fn note_record(&mut self) {
-        self.life.step = Some(Step::Recorded);
-        self.announce(What::Drained { log_complete: self.log_complete }, Cause::Supervisor);
-        self.announce(What::Recorded { path: None, error: None }, Cause::Supervisor);
-        self.answer_waiters();
-    }
-
-    fn finish(&mut self, status: u8) {
-        self.life.state = State::Deleted;
-        self.life.step = Some(Step::Announced);
-        self.announce(What::Deleted { teardown: None }, Cause::Supervisor);
-        self.answer_waiters();
-        self.give_up_operations();
-        if let Some(control) = self.endpoints.control.take() {
-            control.remove_dir();
-        }
-        if let Some(attach) = &self.endpoints.attach {
-            attach.unlink_link();
-        }
-        self.finished = Some(status);
-    }
 }
 
 /// A process that has ended meanwhile needs no signal.
-fn warn_unless_sent(whom: &str, result: io::Result<()>) {
+pub(super) fn warn_unless_sent(whom: &str, result: io::Result<()>) {
     if let Err(error) = result
         && error.raw_os_error() != Some(libc::ESRCH)
     {

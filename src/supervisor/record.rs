@@ -9,6 +9,7 @@ use conward_protocol::Exit;
 use super::Supervisor;
 use crate::error::reason;
 use crate::plan::{Stream, Verb};
+use crate::sink::{Tally, Whose};
 use crate::sys::file::{touch_new, write_new};
 
 /// A file that could not be written is tried again so many times, after a pause that doubles: for
@@ -16,10 +17,20 @@ use crate::sys::file::{touch_new, write_new};
 const RETRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
+/// What an exit file is to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// The exit status in decimal.
+    Status,
+    /// The exit record as it is then.
+    Record,
+}
+
 /// An exit file that is still to be written.
 #[derive(Debug)]
 pub(super) struct Unwritten {
     path: PathBuf,
+    pub content: Content,
     tries: u32,
     /// When it is tried again.
     pub due: Instant,
@@ -44,7 +55,8 @@ impl Supervisor {
         let persisted = records.persist_dir.as_ref().map(|dir| dir.join("exit"));
         let announced = records.exit_dir.as_ref().map(|dir| dir.join(&self.plan.identity.id));
         for path in [persisted, announced].into_iter().flatten() {
-            self.write_exit_file(path, 0);
+            // A failure is a diagnostic, and is tried again.
+            let _ = self.write_exit_file(path, Content::Status, 0);
         }
         if matches!(self.plan.verb, Verb::Exec { .. }) {
             self.caller.ended(exit);
@@ -59,17 +71,35 @@ impl Supervisor {
         let (due, later) = std::mem::take(&mut self.unwritten).into_iter().partition(|file| now >= file.due);
         self.unwritten = later;
         for file in Vec::into_iter(due) {
-            self.write_exit_file(file.path, file.tries);
+            let _ = self.write_exit_file(file.path, file.content, file.tries);
         }
     }
 
-    fn write_exit_file(&mut self, path: PathBuf, tries: u32) {
-        let Err(error) = write_new(&path, self.status.as_bytes(), 0o644, false) else { return };
-        log::error!("cannot write exit file {}: {}", path.display(), reason(&error));
-        if may_pass(&error) && tries < RETRIES {
+    /// Writes an exit file, or has it written later.
+    ///
+    /// # Errors
+    /// Why it could not be written now; that was told already.
+    pub(super) fn write_exit_file(&mut self, path: PathBuf, content: Content, tries: u32) -> io::Result<()> {
+        let written = match content {
+            Content::Status => write_new(&path, self.status.as_bytes(), 0o644, false),
+            // The record outlives a crash of the host, before any hook can run.
+            Content::Record => match self.exit_record.text() {
+                Some(text) => write_new(&path, &text, 0o600, true),
+                None => return Ok(()),
+            },
+        };
+        let Err(error) = &written else {
+            if content == Content::Record {
+                self.exit_record.is_at(path);
+            }
+            return Ok(());
+        };
+        log::error!("cannot write exit file {}: {}", path.display(), reason(error));
+        if may_pass(error) && tries < RETRIES {
             let due = Instant::now() + FIRST_PAUSE * 2u32.pow(tries);
-            self.unwritten.push(Unwritten { path, tries: tries + 1, due });
+            self.unwritten.push(Unwritten { path, content, tries: tries + 1, due });
         }
+        written
     }
 
     /// Creates the empty `oom` files; those that exist are left alone.
@@ -83,25 +113,31 @@ impl Supervisor {
         }
     }
 
-    /// Tells what was not logged, and why not. Returns whether there was anything to tell.
+    /// Tells what was not logged, and why not. Returns whether that was anything of the container.
     pub(super) fn tell_losses(&self) -> bool {
         let mut incomplete = false;
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let tally = self.sinks.counts(stream);
-            for (sink, counts) in [("log file", tally.file), ("journal", tally.journal)] {
-                let Some(counts) = counts else { continue };
-                let name = stream.name();
-                incomplete |= counts.lost + counts.withheld > 0;
-                if counts.lost > 0 {
-                    log::warn!("{} bytes of {name} are missing from the {sink}", counts.lost);
-                }
-                if counts.withheld > 0 {
-                    log::info!("{} bytes of {name} are beyond the limit of the {sink}", counts.withheld);
-                }
-            }
+            incomplete |= tell_loss(stream.name(), self.sinks.counts(stream));
+            let sessions = format!("the exec sessions' {}", stream.name());
+            tell_loss(&sessions, self.sinks.counts_of(stream, Whose::Session));
         }
         incomplete
     }
+}
+
+fn tell_loss(what: &str, tally: Tally) -> bool {
+    let mut incomplete = false;
+    for (sink, counts) in [("log file", tally.file), ("journal", tally.journal)] {
+        let Some(counts) = counts else { continue };
+        incomplete |= counts.lost + counts.withheld > 0;
+        if counts.lost > 0 {
+            log::warn!("{} bytes of {what} are missing from the {sink}", counts.lost);
+        }
+        if counts.withheld > 0 {
+            log::info!("{} bytes of {what} are beyond the limit of the {sink}", counts.withheld);
+        }
+    }
+    incomplete
 }
 
 /// Whether time may help: a full disk may be freed, a missing directory does not come back.

@@ -41,6 +41,7 @@ impl Supervisor {
         let (clients, queued, dropped) =
             self.endpoints.control.as_ref().map(Control::load).unwrap_or_default();
         let (attachments, kept, deaf) = self.container.pump.clients.load();
+        let of_sessions = self.sessions.load();
         let millis = self.begun.elapsed().as_millis();
         let micros = self.container.pump.write_time().as_micros();
         Stats {
@@ -52,17 +53,17 @@ impl Supervisor {
             sinks: self.sink_counts(),
             write_us: u64::try_from(micros).unwrap_or(u64::MAX),
             clients: clients as u64,
-            attachments: attachments as u64,
-            queued: (queued + kept) as u64,
-            clients_dropped: dropped + deaf,
-            execs: 0,
-            execs_total: 0,
+            attachments: (attachments + of_sessions.0) as u64,
+            queued: (queued + kept + of_sessions.1) as u64,
+            clients_dropped: dropped + deaf + of_sessions.2,
+            execs: self.sessions.running() as u64,
+            execs_total: self.sessions.total,
             seq: self.life.events.last(),
             warnings: self.diagnostics.warnings,
         }
     }
 
-    fn stream_counts(&self) -> Vec<StreamCount> {
+    pub(super) fn stream_counts(&self) -> Vec<StreamCount> {
         let count = |taken: &crate::data::Taken| StreamCount {
             stream: name(taken.stream),
             read: taken.bytes,
@@ -71,7 +72,7 @@ impl Supervisor {
         self.container.pump.taken().iter().map(count).collect()
     }
 
-    fn sink_counts(&self) -> Vec<SinkCount> {
+    pub(super) fn sink_counts(&self) -> Vec<SinkCount> {
         let path = self.plan.logs.file.as_ref().map(|file| file.path.display().to_string());
         let mut counts = Vec::new();
         for stream in self.container.pump.taken().iter().map(|taken| taken.stream) {
@@ -93,7 +94,8 @@ impl Supervisor {
     }
 }
 
-fn name(stream: Stream) -> request::Stream {
+/// The word of the protocol for a stream.
+pub(super) fn name(stream: Stream) -> request::Stream {
     match stream {
         Stream::Stdout => request::Stream::Stdout,
         Stream::Stderr => request::Stream::Stderr,

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use super::source::{CONTAINER, Part, ProcessId, Source};
 use super::{At, Supervisor};
-use crate::core::Event;
-use crate::data::{ClientId, Turn};
+use crate::core::{Answer, Event};
+use crate::data::Turn;
 use crate::error::reason;
 use crate::plan::Stream;
-use crate::reactor::{Ready, Watch};
+use crate::reactor::Ready;
 use crate::serve::attach;
 use crate::serve::fifos::Fifo;
 use crate::sys::process::{self, Reaped};
@@ -34,8 +34,9 @@ impl Supervisor {
             Source::Oom => self.on_oom(),
             Source::Journal => self.sinks.turn(Instant::now()),
             Source::ControlListener => self.on_control(),
+            Source::Hook => self.on_hook(),
             Source::Of(whom, part) => self.turn_of(whom, part),
-            Source::Client(id) => self.on_client(id, ready),
+            Source::Channel(id) => self.on_channel(id, ready),
             Source::Control(id) => self.on_control_client(id, ready),
             Source::Operation(id) => self.on_operation(id),
         }
@@ -48,26 +49,39 @@ impl Supervisor {
         if self.sinks.deadline().is_some_and(|deadline| now >= deadline) {
             self.sinks.turn(now);
         }
-        for id in self.container.pump.clients.overdue(now) {
-            self.drop_client(id);
-        }
-        let container = &mut self.container;
-        for stream in container.pump.resume(&mut self.sinks) {
-            container.read_again(&mut self.reactor, stream);
-        }
-        if container.is_to_be_asked(now) {
-            self.on_departure(CONTAINER);
-        }
+        // First the sessions, whose end comes before that of the container.
+        self.catch_up_sessions(now);
+        self.retire_channels(CONTAINER, now);
+        self.catch_up_with(CONTAINER, now);
+        self.finish_after_sessions(now);
         self.write_overdue(now);
         self.kill_late_operations(now);
         self.stop_overdue(now);
         self.diagnostics.turn();
         self.drop_ended_control_clients();
-        if self.container.is_drained(&self.sinks) {
-            self.happen(CONTAINER, Event::Drained);
+        self.turn_hooks(now);
+        self.look_whether_abandoned();
+        self.save_state();
+        self.let_readers_go(now);
+        self.wake_readings();
+    }
+
+    /// The same for one process.
+    pub(super) fn catch_up_with(&mut self, whom: ProcessId, now: Instant) {
+        let Some(At { process, reactor, sinks, .. }) = self.at(whom) else { return };
+        for stream in process.pump.resume(sinks) {
+            process.read_again(reactor, stream);
         }
-        if self.container.core.deadline().is_some_and(|deadline| now >= deadline) {
-            self.happen(CONTAINER, Event::Tick);
+        if process.is_to_be_asked(now) {
+            self.on_departure(whom);
+        }
+        let held_up = self.is_held_up(whom);
+        if self.at(whom).is_some_and(|at| !held_up && at.process.is_drained(at.sinks)) {
+            self.happen(whom, Event::Answered(Answer::Drained));
+        }
+        let deadline = self.at(whom).and_then(|at| at.process.core.deadline());
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            self.happen(whom, Event::Tick);
         }
     }
 
@@ -88,7 +102,7 @@ impl Supervisor {
             if core_dumped {
                 self.life.dumped_core(pid);
             }
-            if self.end_operation(pid, exit) {
+            if self.end_operation(pid, exit) || self.end_hook(pid, exit) {
                 continue;
             }
             if self.container.init.as_ref().is_some_and(|init| init.pid == pid) {
@@ -96,6 +110,13 @@ impl Supervisor {
                 self.container.forget_init(&self.reactor);
             }
             self.happen(CONTAINER, Event::Reaped(pid, exit));
+            for whom in self.sessions.ids() {
+                let Some(At { process, reactor, .. }) = self.at(whom) else { continue };
+                if process.init.as_ref().is_some_and(|init| init.pid == pid) {
+                    process.forget_init(reactor);
+                }
+                self.happen(whom, Event::Reaped(pid, exit));
+            }
         }
     }
 
@@ -120,7 +141,7 @@ impl Supervisor {
 
     fn on_output(&mut self, whom: ProcessId, stream: Stream) {
         for _ in 0..READ_BUDGET {
-            let Some(At { process, reactor, sinks }) = self.at(whom) else { return };
+            let Some(At { process, reactor, sinks, .. }) = self.at(whom) else { return };
             match process.pump.read(stream, sinks) {
                 Turn::Chunk => {}
                 Turn::Dry => return,
@@ -154,37 +175,6 @@ impl Supervisor {
         self.reactor.again(Ready::to_read(Source::Attach.id()));
     }
 
-    fn add_client(&mut self, fd: OwnedFd) {
-        let clients = &mut self.container.pump.clients;
-        let id = clients.add(fd);
-        let watched = clients.fd(id).map(|fd| self.reactor.watch(fd, Source::Client(id).id(), Watch::Both));
-        if let Some(Err(error)) = watched {
-            log::warn!("cannot watch attach client {id}: {}", reason(&error));
-            drop(clients.remove(id));
-        }
-    }
-
-    fn on_client(&mut self, id: ClientId, ready: Ready) {
-        if ready.writable {
-            self.container.pump.clients.flush(id);
-        }
-        if ready.readable {
-            self.container.pump.clients.note_input(id);
-            self.container.move_input(&mut self.reactor);
-        }
-        if ready.hung_up {
-            self.container.pump.clients.hang_up(id);
-        }
-    }
-
-    /// Closes a client's connection; another one may have waited for the descriptor.
-    fn drop_client(&mut self, id: ClientId) {
-        if let Some(fd) = self.container.pump.clients.remove(id) {
-            self.close(fd);
-            self.reactor.again(Ready::to_read(Source::Attach.id()));
-        }
-    }
-
     fn on_fifo(&mut self, source: Source) {
         let fifo = if source == Source::Ctl { &mut self.endpoints.ctl } else { &mut self.endpoints.winsz };
         let Some(wishes) = fifo.as_mut().map(Fifo::turn) else { return };
@@ -213,9 +203,7 @@ impl Supervisor {
     }
 
     fn on_oom(&mut self) {
-        if self.oom.as_mut().is_some_and(|watch| watch.turn()) {
-            self.note_oom();
-        }
+        self.look_for_oom();
     }
 
     /// A process that is not our child has ended: how can be learnt once it was reaped.

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 
 /// Descriptors the caller left open for the runtime (`--preserve-fds`, socket activation) or for
-/// the lifetime of the container (reserved ports). They are never touched, only held, and closed
+/// the lifetime of the container (reserved ports). Their files are never touched, only held, and closed
 /// before the exit file appears.
 #[derive(Debug)]
 pub struct Inherited(Vec<OwnedFd>);
@@ -29,6 +29,20 @@ impl Inherited {
             }
         }
         Ok(Inherited(inherited))
+    }
+
+    /// Does something while no program that is started gets them.
+    pub fn withheld<T>(&self, action: impl FnOnce() -> T) -> T {
+        let mark = |flags: FdFlag| {
+            for fd in &self.0 {
+                // An open descriptor of ours: it cannot fail (F_SETFD, fcntl(2)).
+                let _ = fcntl(fd, FcntlArg::F_SETFD(flags));
+            }
+        };
+        mark(FdFlag::FD_CLOEXEC);
+        let done = action();
+        mark(FdFlag::empty());
+        done
     }
 
     /// Closes them all.

@@ -1,14 +1,23 @@
 //! What managers can observe on the control socket, with a runtime that does as it is told. Runs as
 //! any user; one test needs a second user id, and fails where there is none to be had.
 
+mod attach;
 mod busy;
 mod checkpoint;
 mod client;
+mod delete;
 mod end;
 mod events;
+mod exec;
+mod exec_bounds;
+mod exec_log;
+mod hooks;
+mod keep;
 mod lines;
+mod logs;
 mod malformed;
 mod place;
+mod record;
 mod runtime;
 mod states;
 mod vanish;
@@ -65,6 +74,15 @@ fn container<'a>(place: &'a Place, script: Script, args: &[&str]) -> Container<'
     running.go();
     let pid = Some(running.pid());
     Container { running, client: Client::connect(place), gate, pid }
+}
+
+/// A started container whose supervisor has these arguments and no exit command, and a client.
+fn started<'a>(place: &'a Place, script: Script, args: &[&str]) -> (Running<'a>, Client) {
+    place.script(&script);
+    let running = launch(place).args(args).start().created();
+    let mut client = Client::connect(place);
+    client.ok("start");
+    (running, client)
 }
 
 /// One in this state. `deleted` is none: the supervisor is gone then.

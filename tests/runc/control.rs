@@ -9,13 +9,13 @@ use conward_testkit::wait_for;
 use serde_json::{Value, json};
 
 /// A manager's connection.
-struct Manager {
+pub struct Manager {
     lines: BufReader<UnixStream>,
 }
 
 impl Manager {
     /// Connects, and reads the greeting.
-    fn connect(container: &Container) -> Manager {
+    pub fn connect(container: &Container) -> Manager {
         let path = container.path("control").join(&container.id).join("control.sock");
         let socket = UnixStream::connect(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         socket.set_read_timeout(Some(LIMIT)).expect("a time limit");
@@ -24,24 +24,24 @@ impl Manager {
         manager
     }
 
-    fn line(&mut self) -> Value {
+    pub fn line(&mut self) -> Value {
         let mut line = String::new();
         self.lines.read_line(&mut line).expect("a line");
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("line {line:?}: {e}"))
     }
 
-    fn send(&mut self, line: &str) {
+    pub fn send(&mut self, line: &str) {
         self.lines.get_mut().write_all(format!("{line}\n").as_bytes()).expect("sending a request");
     }
 
     /// Sends a request, and gives the answer.
-    fn ask(&mut self, line: &str) -> Value {
+    pub fn ask(&mut self, line: &str) -> Value {
         self.send(line);
         self.line()
     }
 
     /// The same for one that must succeed: what is under `ok`.
-    fn done(&mut self, line: &str) -> Value {
+    pub fn done(&mut self, line: &str) -> Value {
         let mut answer = self.ask(line);
         assert!(answer.get("ok").is_some(), "{line}: {answer}");
         answer["ok"].take()
@@ -55,7 +55,7 @@ impl Manager {
 }
 
 /// Creates a container, and connects to its supervisor.
-fn created(container: &Container) -> (Supervisor, i32, Manager) {
+pub fn created(container: &Container) -> (Supervisor, i32, Manager) {
     let control = container.path("control").display().to_string();
     let mut supervisor = container.create(&["--control-dir", &control]);
     let pid = supervisor.pid();
@@ -63,7 +63,7 @@ fn created(container: &Container) -> (Supervisor, i32, Manager) {
 }
 
 /// The same, started by request.
-fn running(container: &Container) -> (Supervisor, i32, Manager) {
+pub fn running(container: &Container) -> (Supervisor, i32, Manager) {
     let (supervisor, pid, mut manager) = created(container);
     assert_eq!(manager.done("start"), json!({"pid": pid}));
     (supervisor, pid, manager)

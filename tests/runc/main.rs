@@ -2,8 +2,11 @@
 //!
 //! Needs root, runc and busybox; fails, and says what is missing, without them.
 
+mod attach;
 mod control;
+mod end;
 mod exec;
 mod lifecycle;
 mod memory;
+mod sessions;
 mod streams;

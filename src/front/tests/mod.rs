@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use ::log::LevelFilter;
 
 mod callers;
+mod lifecycle;
 
 use super::{Asked, ask};
 use crate::error::Error;
@@ -78,6 +79,7 @@ fn least_plan() -> Plan {
         records: Records::default(),
         report: ReportPlan { form: ReportForm::Pid, sync_pipe: None, start_pipe: None, attach_pipe: None },
         exit_command: None,
+        lifecycle: Lifecycle::default(),
         timeout: None,
         detach: Detach::Yes { pid_file: None },
         diagnostics: Diagnostics { level: LevelFilter::Warn, syslog: false, ident: "0123456789abc".into() },

@@ -2,8 +2,10 @@
 
 mod files;
 mod full_disk;
+mod guests;
 mod journal;
 mod journald;
+mod reader;
 mod rotation;
 
 use std::path::Path;
