@@ -182,7 +182,7 @@ impl Spot {
     /// Removes a file that was only ever ours. If that fails, the next attempt replaces it.
     fn discard(&self, name: &OsStr) {
         if let Err(errno) = unlinkat(&self.dir, name, UnlinkatFlags::NoRemoveDir) {
-            log::debug!("cannot remove {}: {}", name.to_string_lossy(), errno.desc());
+            log::debug!("cannot remove {}: {}", name.to_string_lossy(), reason(&errno.into()));
         }
     }
 

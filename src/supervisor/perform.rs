@@ -18,9 +18,9 @@ use crate::serve::attach::Attach;
 use crate::serve::console::Console;
 use crate::serve::oom::OomWatch;
 use crate::sys::clock::Timestamp;
-use crate::sys::process;
 use crate::sys::process::Relation;
 use crate::sys::spawn::{Extra, Spawn};
+use crate::sys::{fds, process};
 
 impl Supervisor {
     /// Does it, and says what came of it where the lifecycle asked.
@@ -83,12 +83,10 @@ impl Supervisor {
         let set_listen_pid = launch::listen_pid(listen_pid.as_deref(), replace, process::own_pid())
             .and_then(|set| launch::forget_pid_file(&self.plan.runtime.pid_file).map(|()| set))
             .map_err(|error| error.text().to_owned())?;
-        let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-        let own = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         let spawned = Spawn {
             program: &self.plan.runtime.program,
             argv: &launch::argv(&self.plan, self.container.console.as_ref().map(Console::argument)),
-            stdio: launch::ends(self.plan.stdio, &self.container.theirs, &self.null, own),
+            stdio: launch::ends(self.plan.stdio, &self.container.theirs, &self.null, fds::standard()),
             die_with_supervisor: true,
             oom_score_adj: self.oom_score.as_deref(),
             set_listen_pid,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 
@@ -59,6 +59,13 @@ pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
     let fd = own(number);
     fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     Ok(fd)
+}
+
+/// The process's own descriptors 0, 1 and 2, which are open from its start to its end
+/// ([`entry`](super::entry)).
+pub fn standard() -> [BorrowedFd<'static>; 3] {
+    // SAFETY: nobody owns these three, so nobody closes them; dup2(2) replaces them at once.
+    [0, 1, 2].map(|number| unsafe { BorrowedFd::borrow_raw(number) })
 }
 
 /// Makes reads and writes of the open file behind `fd` return instead of waiting.

@@ -2,6 +2,7 @@
 //! only place of the crate where `unsafe` may stand. Nothing here knows what a container is.
 
 pub mod clock;
+pub mod entry;
 pub mod fds;
 pub mod file;
 pub mod io;

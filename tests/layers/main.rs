@@ -32,7 +32,7 @@ const DEPENDENCIES: [&str; 11] = [
     "nix",
     "serde",
     "serde_json",
-    "signal-hook",
+    "tz-rs",
 ];
 
 /// What the protocol may depend on; the supervisor has it in it. `rustix` is for the client only.

@@ -334,7 +334,7 @@ impl Client {
                 }
                 Err(Errno::EAGAIN | Errno::EINTR) => return,
                 Err(error) => {
-                    log::debug!("control client {}: {}", self.id, error.desc());
+                    log::debug!("control client {}: {}", self.id, reason(&error.into()));
                     self.ended.get_or_insert(Ended::Gone);
                     return;
                 }

@@ -222,6 +222,12 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// With descriptors 0 to 2 closed, as nobody should start a program, but some do.
+    pub fn without_streams(mut self) -> Launch<'a> {
+        self.tracer = ["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh"].map(OsString::from).into();
+        self
+    }
+
     /// Other pipes.
     pub fn pipes(mut self, pipes: Pipes) -> Launch<'a> {
         self.pipes = pipes;
