@@ -7,6 +7,7 @@ mod checkpoint;
 mod control;
 mod debug;
 mod ground;
+mod guard;
 mod life;
 mod operations;
 mod perform;

@@ -38,6 +38,7 @@ impl Supervisor {
                     self.life.started();
                     self.announce(What::Started, Cause::Runtime);
                 }
+                self.give_up_privileges();
                 self.caller.launched(pid);
                 self.untidy = true;
             }

@@ -200,6 +200,9 @@ impl Supervisor {
     /// work end with it.
     pub(super) fn give_up_operations(&mut self) {
         for operation in std::mem::take(&mut self.operations) {
+            if let Err(error) = process::signal_child(operation.pid, libc::SIGKILL) {
+                log::warn!("cannot kill the runtime: {}", reason(&error));
+            }
             let (client, tag, op) = match operation.task {
                 Task::Request { client, tag, op, .. } => (client, tag, op),
                 Task::Checkpoint { client, tag, .. } => (client, tag, Op::Checkpoint),

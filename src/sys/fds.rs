@@ -31,6 +31,16 @@ impl Inherited {
         Ok(Inherited(inherited))
     }
 
+    /// Keeps them from programs that are started from now on (FD_CLOEXEC).
+    ///
+    /// # Errors
+    ///
+    /// Those of fcntl(2), which has no reason to fail.
+    pub fn keep(&self) -> io::Result<()> {
+        self.0.iter().try_for_each(|fd| fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map(drop))?;
+        Ok(())
+    }
+
     /// Closes them all.
     pub fn close(&mut self) {
         self.0.clear();

@@ -27,6 +27,9 @@ pub struct State {
     pub supervisor: i32,
     /// The supervisor's version.
     pub version: String,
+    /// The names of the capabilities that the supervisor holds (capabilities(7)).
+    #[serde(default)]
+    pub capabilities: Vec<String>,
     /// The bundle's directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<String>,
