@@ -177,9 +177,8 @@ pub fn hold(held: &Held) -> io::Result<()> {
 pub fn children_regain(held: &Held) -> bool {
     const SECBIT_NOROOT: libc::c_int = 1;
     // SAFETY: both take integers only, and give a number or -1.
-    let (secure, no_new) = unsafe {
-        (libc::prctl(libc::PR_GET_SECUREBITS), libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0))
-    };
+    let (secure, no_new) =
+        unsafe { (libc::prctl(libc::PR_GET_SECUREBITS), libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)) };
     let root = nix::unistd::geteuid().is_root();
     let granted = held.permitted.or(held.inheritable).without(bounding());
     root && secure >= 0 && secure & SECBIT_NOROOT == 0 && no_new == 0 && granted.is_empty()
@@ -200,9 +199,8 @@ pub fn may_write(path: &Path) -> bool {
     let mode = if path.is_dir() { libc::W_OK | libc::X_OK } else { libc::W_OK };
     // Not faccessat(3): that one asks for what user 0 could have, not for what it has.
     // SAFETY: a path that ends with a NUL, and integers.
-    let result = unsafe {
-        libc::syscall(libc::SYS_faccessat2, libc::AT_FDCWD, text.as_ptr(), mode, libc::AT_EACCESS)
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_faccessat2, libc::AT_FDCWD, text.as_ptr(), mode, libc::AT_EACCESS) };
     result == 0
 }
 

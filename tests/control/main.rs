@@ -1,5 +1,6 @@
 //! What managers can observe on the control socket, with a runtime that does as it is told. Runs as
-//! any user; one test needs a second user id, and fails where there is none to be had.
+//! any user, but for what looks into the supervisor (only root may) and for `privileges`; one test needs a
+//! second user id, and fails where there is none to be had.
 
 mod busy;
 mod checkpoint;
@@ -9,6 +10,7 @@ mod events;
 mod lines;
 mod malformed;
 mod place;
+mod privileges;
 mod runtime;
 mod states;
 mod vanish;

@@ -210,6 +210,12 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// These words start the supervisor: programs that change something and then become it.
+    pub fn through<S: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = S>) -> Launch<'a> {
+        self.tracer.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
+        self
+    }
+
     /// Other pipes.
     pub fn pipes(mut self, pipes: Pipes) -> Launch<'a> {
         self.pipes = pipes;
