@@ -7,6 +7,7 @@ mod checkpoint;
 mod client;
 mod end;
 mod events;
+mod isolation;
 mod lines;
 mod malformed;
 mod place;

@@ -9,13 +9,13 @@ use conward_testkit::wait_for;
 use serde_json::{Value, json};
 
 /// A manager's connection.
-struct Manager {
+pub struct Manager {
     lines: BufReader<UnixStream>,
 }
 
 impl Manager {
     /// Connects, and reads the greeting.
-    fn connect(container: &Container) -> Manager {
+    pub fn connect(container: &Container) -> Manager {
         let path = container.path("control").join(&container.id).join("control.sock");
         let socket = UnixStream::connect(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         socket.set_read_timeout(Some(LIMIT)).expect("a time limit");
@@ -41,7 +41,7 @@ impl Manager {
     }
 
     /// The same for one that must succeed: what is under `ok`.
-    fn done(&mut self, line: &str) -> Value {
+    pub fn done(&mut self, line: &str) -> Value {
         let mut answer = self.ask(line);
         assert!(answer.get("ok").is_some(), "{line}: {answer}");
         answer["ok"].take()

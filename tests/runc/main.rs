@@ -6,4 +6,5 @@ mod control;
 mod exec;
 mod lifecycle;
 mod memory;
+mod privileges;
 mod streams;
