@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Output};
 
 use conward_protocol::State;
-use conward_testkit::{Place, Record, Script, Step, wait_until};
+use conward_testkit::{Place, Record, Script, Step, conward, fake_runtime, wait_until};
 
 use crate::client::Client;
 use crate::{launch, place};
@@ -195,6 +195,54 @@ fn containers_of_other_users_get_their_signals() {
         client.ok(request);
         assert_eq!(running.status(), status, "{request}");
     }
+}
+
+/// What spares the supervisor when memory runs out is not for those whom it starts, not even as a right
+/// to take it (oom_score_adj_min of the kernel, which a child inherits).
+#[test]
+fn later_programs_cannot_have_themselves_spared() {
+    all();
+    let place = place();
+    let tries = as_nobody(&["sh", "-c", "if echo -1000 >/proc/self/oom_score_adj; then exit 1; fi"]);
+    place.script(&Script::of([Step::AwaitStart, Step::Pause]).at("start", [Step::Become(tries)]));
+    let mut running = launch(&place).start().created();
+    let mut client = Client::connect(&place);
+    client.ok("start");
+    client.ok("kill KILL");
+    assert_eq!(running.status(), 137);
+}
+
+/// A user without any privilege has nothing to drop, and is looked after all the same.
+#[test]
+fn a_plain_users_supervisor_belongs_to_root() {
+    all();
+    // The user must be able to run the programs, wherever they were built.
+    let tools = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(tools.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
+    let copy = |program: &Path| {
+        let path = tools.path().join(program.file_name().expect("a program"));
+        fs::copy(program, &path).expect("a copy");
+        path
+    };
+    let place = Place::new(copy(&conward()));
+    place.script(&Script::of([Step::AwaitStart, Step::out("x\n"), Step::Pause]));
+    for path in [".", "bundle", "exits", "persist", "sockets"] {
+        chown(place.path(path), Some(NOBODY), Some(NOBODY)).expect("chown");
+    }
+    let runtime = copy(&fake_runtime());
+    let launch = launch(&place).through(as_nobody(&[])).arg("-r").arg(runtime);
+    let mut running = launch.start().created();
+    let pid = running.monitor().pid();
+    assert_eq!(sets_of(pid).permitted, 0);
+    assert!(fs::read_to_string(format!("/proc/{pid}/status")).expect("status").contains("\nUid:\t65534\t"));
+    // So it is with the files of processes that are not dumpable (proc(5)).
+    assert_eq!(fs::metadata(format!("/proc/{pid}/environ")).expect("a file").uid(), 0);
+    let mut client = Client::connect(&place);
+    assert_eq!(client.state().capabilities, [""; 0]);
+    client.ok("start");
+    client.ok("stop timeout_ms=20000");
+    assert_eq!(running.status(), 143);
+    assert_eq!(place.log_records().len(), 1);
 }
 
 /// A process with these capabilities, and no more.
