@@ -26,6 +26,8 @@ pub struct Plan {
     pub report: ReportPlan,
     /// What runs after the end was recorded.
     pub exit_command: Option<ExitCommand>,
+    /// What the supervisor does of its own beside that.
+    pub lifecycle: Lifecycle,
     /// How long the container may run, counted from its pid on.
     pub timeout: Option<Duration>,
     /// Whether the supervisor leaves its caller's session and process tree before it starts
@@ -205,6 +207,16 @@ pub struct ExitCommand {
     pub args: Vec<String>,
     /// How long to wait before it is started.
     pub delay: Duration,
+}
+
+/// What the supervisor does of its own when the container has ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// The control directory stays, until somebody asks for the delete; and so does the supervisor, while
+    /// somebody is connected. Needs [`Endpoints::control_dir`].
+    pub keep_state: bool,
+    /// The runtime is to delete the container.
+    pub delete_on_exit: bool,
 }
 
 /// Whether the supervisor leaves its caller.

@@ -1,6 +1,7 @@
 //! What the lifecycle hears, and what it asks for.
 
 use conward_protocol::Exit;
+use conward_protocol::record::HookStage;
 
 use crate::pid::Pid;
 
@@ -9,27 +10,41 @@ use crate::pid::Pid;
 pub enum Event {
     /// The caller's word that the runtime may be started.
     Go,
-    /// Answer to [`Effect::Spawn`]; the error is why the runtime could not be started.
-    Spawned(Result<Pid, String>),
     /// A child has ended and was reaped: the runtime, the container, the exit command or an orphan.
     Reaped(Pid, Exit),
-    /// Answer to [`Effect::Settle`].
-    Settled(Settled),
-    /// Answer to [`Effect::Adopt`], unless it is [`Event::Departed`]; the error is why the container
-    /// cannot be watched.
-    Adopted(Result<(), String>),
-    /// The container, which is no child of ours, has ended.
+    /// The container, which is no child of ours, has ended. Also instead of [`Answer::Adopted`].
     Departed(Exit),
     /// A signal that asks for an end.
     Signalled(i32),
-    /// All output is in the logs and with the clients.
-    Drained,
-    /// Answer to [`Effect::Record`]: the attempt was made, whatever came of it.
-    Recorded,
-    /// Answer to [`Effect::RunExitCommand`]; `None` if it could not be started.
-    CommandSpawned(Option<Pid>),
+    /// A manager wants the container deleted, once it has ended.
+    DeleteAsked,
+    /// Nobody is there who could still ask for the delete.
+    Abandoned,
+    /// What came of an effect.
+    Answered(Answer),
     /// Time has passed.
     Tick,
+}
+
+/// What came of an effect, at once or later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Effect::Spawn`]; the error is why the runtime could not be started.
+    Spawned(Result<Pid, String>),
+    /// To [`Effect::Settle`].
+    Settled(Settled),
+    /// To [`Effect::Adopt`]; the error is why the container cannot be watched.
+    Adopted(Result<(), String>),
+    /// To [`Effect::Drain`]: all output is in the logs and with the clients.
+    Drained,
+    /// To [`Effect::Record`]: the attempt was made, whatever came of it.
+    Recorded,
+    /// To [`Effect::RunHooks`]: the last of them has ended.
+    HooksEnded,
+    /// To [`Effect::RunExitCommand`]; `None` if it could not be started.
+    CommandSpawned(Option<Pid>),
+    /// To [`Effect::Delete`]: whether the runtime has deleted the container.
+    Deleted(bool),
 }
 
 /// What a runtime that has ended leaves behind.
@@ -69,8 +84,12 @@ pub enum Effect {
     /// Let go of the caller, of the container's descriptors and of orphans, before the exit command is
     /// due.
     LetGo,
+    /// Run the hooks of this stage, one after the other, after those that are at work.
+    RunHooks(HookStage),
     /// Start the exit command.
     RunExitCommand,
+    /// Have the runtime delete the container.
+    Delete,
     /// End the supervisor with this status.
     Finish(u8),
 }

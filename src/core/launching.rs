@@ -5,42 +5,39 @@ use std::time::Instant;
 use conward_protocol::Exit;
 
 use super::early::Early;
-use super::{Core, Effect, Event, Failure, Phase, Settled};
+use super::{Answer, Core, Effect, Event, Failure, Phase, Settled};
 use crate::pid::Pid;
 
 impl Core {
-    pub(super) fn gated(&self, now: Instant, event: Event, out: &mut Vec<Effect>) -> Phase {
+    pub(super) fn gated(&mut self, now: Instant, event: Event, out: &mut Vec<Effect>) -> Phase {
         match event {
             Event::Go => {
                 out.push(Effect::Spawn);
                 Phase::Spawning
             }
             Event::Signalled(signal) => self.fail(now, Failure::Interrupted(signal), out),
-            Event::Spawned(_)
-            | Event::Reaped(..)
-            | Event::Settled(_)
-            | Event::Adopted(_)
+            Event::Reaped(..)
             | Event::Departed(_)
-            | Event::Drained
-            | Event::Recorded
-            | Event::CommandSpawned(_)
+            | Event::DeleteAsked
+            | Event::Abandoned
+            | Event::Answered(_)
             | Event::Tick => Phase::Gated,
         }
     }
 
-    pub(super) fn spawning(&self, now: Instant, event: Event, out: &mut Vec<Effect>) -> Phase {
+    pub(super) fn spawning(&mut self, now: Instant, event: Event, out: &mut Vec<Effect>) -> Phase {
         match event {
-            Event::Spawned(Ok(runtime)) => Phase::Launching { runtime, early: Early::default() },
-            Event::Spawned(Err(text)) => self.fail(now, Failure::Spawn(text), out),
+            Event::Answered(Answer::Spawned(Ok(runtime))) => {
+                Phase::Launching { runtime, early: Early::default() }
+            }
+            Event::Answered(Answer::Spawned(Err(text))) => self.fail(now, Failure::Spawn(text), out),
             Event::Go
             | Event::Signalled(_)
             | Event::Reaped(..)
-            | Event::Settled(_)
-            | Event::Adopted(_)
             | Event::Departed(_)
-            | Event::Drained
-            | Event::Recorded
-            | Event::CommandSpawned(_)
+            | Event::DeleteAsked
+            | Event::Abandoned
+            | Event::Answered(_)
             | Event::Tick => Phase::Spawning,
         }
     }
@@ -60,13 +57,10 @@ impl Core {
             Event::Reaped(pid, exit) => early.remember(pid, exit),
             Event::Signalled(signal) => out.push(Effect::SignalRuntime(runtime, signal)),
             Event::Go
-            | Event::Spawned(_)
-            | Event::Settled(_)
-            | Event::Adopted(_)
             | Event::Departed(_)
-            | Event::Drained
-            | Event::Recorded
-            | Event::CommandSpawned(_)
+            | Event::DeleteAsked
+            | Event::Abandoned
+            | Event::Answered(_)
             | Event::Tick => {}
         }
         Phase::Launching { runtime, early }
@@ -85,7 +79,7 @@ impl Core {
     }
 
     pub(super) fn settling(
-        &self,
+        &mut self,
         now: Instant,
         status: Exit,
         mut early: Early,
@@ -94,7 +88,7 @@ impl Core {
         out: &mut Vec<Effect>,
     ) -> Phase {
         match event {
-            Event::Settled(settled) => {
+            Event::Answered(Answer::Settled(settled)) => {
                 let init = match self.verdict(status, settled) {
                     Ok(init) => init,
                     Err(failure) => return self.fail(now, failure, out),
@@ -109,19 +103,17 @@ impl Core {
             Event::Reaped(pid, exit) => early.remember(pid, exit),
             Event::Signalled(number) => signal = Some(number),
             Event::Go
-            | Event::Spawned(_)
-            | Event::Adopted(_)
             | Event::Departed(_)
-            | Event::Drained
-            | Event::Recorded
-            | Event::CommandSpawned(_)
+            | Event::DeleteAsked
+            | Event::Abandoned
+            | Event::Answered(_)
             | Event::Tick => {}
         }
         Phase::Settling { status, early, signal }
     }
 
     pub(super) fn adopting(
-        &self,
+        &mut self,
         now: Instant,
         init: Pid,
         mut early: Early,
@@ -130,7 +122,7 @@ impl Core {
         out: &mut Vec<Effect>,
     ) -> Phase {
         match event {
-            Event::Adopted(Ok(())) => {
+            Event::Answered(Answer::Adopted(Ok(()))) => {
                 out.push(Effect::Launched(init));
                 if let Some(exit) = early.exit_of(init) {
                     return self.drain(now, exit, out);
@@ -138,20 +130,14 @@ impl Core {
                 out.extend(signal.map(Effect::SignalContainer));
                 return Phase::Alive { init, until: self.shape.timeout.map(|limit| now + limit) };
             }
-            Event::Adopted(Err(text)) => return self.fail(now, Failure::Watch(text), out),
+            Event::Answered(Answer::Adopted(Err(text))) => return self.fail(now, Failure::Watch(text), out),
             Event::Departed(exit) => {
                 out.push(Effect::Launched(init));
                 return self.drain(now, exit, out);
             }
             Event::Reaped(pid, exit) => early.remember(pid, exit),
             Event::Signalled(number) => signal = Some(number),
-            Event::Go
-            | Event::Spawned(_)
-            | Event::Settled(_)
-            | Event::Drained
-            | Event::Recorded
-            | Event::CommandSpawned(_)
-            | Event::Tick => {}
+            Event::Go | Event::DeleteAsked | Event::Abandoned | Event::Answered(_) | Event::Tick => {}
         }
         Phase::Adopting { init, early, signal }
     }

@@ -2,8 +2,8 @@
 //! time come in, effects go out.
 //!
 //! Each phase answers each event; there is no catch-all over events, so that a new one does not
-//! compile until every phase has an answer. Where there is a container, only the answer to
-//! [`Event::Recorded`] leads to the exit command, so "recorded first" is structure, not care.
+//! compile until every phase has an answer. Where there is a container, only [`Answer::Recorded`] leads to hooks, to the exit
+//! command and to the runtime's delete, so "recorded first" is structure, not care.
 
 mod early;
 mod ending;
@@ -19,7 +19,8 @@ use conward_protocol::Exit;
 use crate::pid::Pid;
 use crate::plan::{Plan, Stdio, Verb};
 use early::Early;
-pub use event::{Effect, Event, Failure, Settled};
+use ending::{last_hooks, resting};
+pub use event::{Answer, Effect, Event, Failure, Settled};
 
 /// How long output may take to reach logs and clients after the container has ended, before its end
 /// is recorded. A journal or a client that is stuck costs this much and no more.
@@ -33,6 +34,20 @@ pub const KILL_LIMIT: Duration = Duration::from_secs(2);
 pub struct Core {
     shape: Shape,
     phase: Phase,
+    delete: Wish,
+}
+
+/// Whether the runtime is to delete the container once it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// Nobody wants that.
+    None,
+    /// The plan says so.
+    Planned,
+    /// A manager has asked for it.
+    Asked,
+    /// There is no container.
+    Never,
 }
 
 /// The few facts that decide what happens.
@@ -46,6 +61,10 @@ pub struct Shape {
     pub timeout: Option<Duration>,
     /// The delay of the exit command, if there is one.
     pub exit_command: Option<Duration>,
+    /// Stay with what is left of the container until somebody has it deleted, or nobody is there to.
+    pub keep: bool,
+    /// Have it deleted at its end.
+    pub delete: bool,
 }
 
 impl Shape {
@@ -56,6 +75,8 @@ impl Shape {
             terminal: matches!(plan.stdio, Stdio::Terminal { .. }),
             timeout: plan.timeout,
             exit_command: plan.exit_command.as_ref().map(|command| command.delay),
+            keep: plan.lifecycle.keep_state,
+            delete: plan.lifecycle.delete_on_exit,
         }
     }
 }
@@ -81,10 +102,18 @@ enum Phase {
     Draining { exit: Exit, until: Instant },
     /// Its end is being recorded.
     Recording { exit: Exit },
+    /// The hooks of its end run.
+    Hooking { status: u8 },
     /// The exit command is due at this time.
     Delaying { until: Instant, status: u8 },
     /// The exit command is about to be started, or runs.
     Commanding { command: Option<Pid>, status: u8 },
+    /// The runtime deletes the container.
+    Deleting { status: u8 },
+    /// The runtime has deleted it; the last hooks run.
+    LastHooks { status: u8 },
+    /// Nothing is left to do but what a manager may ask for.
+    Resting { status: u8 },
     /// Nothing is left to do.
     Gone,
 }
@@ -92,7 +121,14 @@ enum Phase {
 impl Core {
     /// A lifecycle in its first phase, which ends with [`Event::Go`].
     pub fn new(shape: Shape) -> Core {
-        Core { shape, phase: Phase::Gated }
+        let delete = if shape.delete { Wish::Planned } else { Wish::None };
+        Core { shape, phase: Phase::Gated, delete }
+    }
+
+    /// Whether nothing is left to do but what a manager may ask for. Then somebody must look whether one
+    /// still can, and say [`Event::Abandoned`] if not.
+    pub fn rests(&self) -> bool {
+        matches!(self.phase, Phase::Resting { .. })
     }
 
     /// When [`Event::Tick`] is due, at the latest. `None`: there is nothing to wait for but events.
@@ -108,13 +144,20 @@ impl Core {
             | Phase::Settling { .. }
             | Phase::Adopting { .. }
             | Phase::Recording { .. }
+            | Phase::Hooking { .. }
             | Phase::Commanding { .. }
+            | Phase::Deleting { .. }
+            | Phase::LastHooks { .. }
+            | Phase::Resting { .. }
             | Phase::Gone => None,
         }
     }
 
     /// Takes in an event at the time `now`; what is to be done is appended to `out`, in order.
     pub fn handle(&mut self, now: Instant, event: Event, out: &mut Vec<Effect>) {
+        if event == Event::DeleteAsked && self.delete != Wish::Never {
+            self.delete = Wish::Asked;
+        }
         let phase = std::mem::replace(&mut self.phase, Phase::Gone);
         self.phase = match phase {
             Phase::Gated => self.gated(now, event, out),
@@ -128,8 +171,12 @@ impl Core {
             Phase::Killed { init, until } => self.killed(now, init, until, event, out),
             Phase::Draining { exit, until } => self.draining(now, exit, until, event, out),
             Phase::Recording { exit } => self.recording(now, exit, event, out),
+            Phase::Hooking { status } => self.hooking(now, status, event, out),
             Phase::Delaying { until, status } => self.delaying(now, until, status, event, out),
             Phase::Commanding { command, status } => self.commanding(command, status, event, out),
+            Phase::Deleting { status } => self.deleting(status, event, out),
+            Phase::LastHooks { status } => last_hooks(status, event, out),
+            Phase::Resting { status } => resting(status, event, out),
             Phase::Gone => Phase::Gone,
         }
     }

@@ -3,19 +3,21 @@
 use std::time::{Duration, Instant};
 
 use conward_protocol::Exit;
+use conward_protocol::record::HookStage;
 use proptest::prelude::*;
 
-use super::{Core, DRAIN_LIMIT, Effect, Event, Failure, KILL_LIMIT, Phase, Settled, Shape};
+use super::{Answer, Core, DRAIN_LIMIT, Effect, Event, Failure, KILL_LIMIT, Phase, Settled, Shape};
 use crate::pid::Pid;
 
-const CREATE: Shape = Shape { exec: false, terminal: false, timeout: None, exit_command: None };
+const CREATE: Shape =
+    Shape { exec: false, terminal: false, timeout: None, exit_command: None, keep: false, delete: false };
 
 fn pid(raw: i32) -> Pid {
     Pid::new(raw).expect("a test's pid")
 }
 
 fn settled(init: i32) -> Event {
-    Event::Settled(Settled { pid: Ok(pid(init)), console: Ok(()) })
+    Event::Answered(Answer::Settled(Settled { pid: Ok(pid(init)), console: Ok(()) }))
 }
 
 /// A lifecycle with a clock that the test moves.
@@ -35,14 +37,22 @@ impl Run {
         out
     }
 
+    /// Up to the end of the last hook of its end; what is then done.
+    fn ended(&mut self) -> Vec<Effect> {
+        self.feed(Event::Reaped(pid(20), Exit::Code(7)));
+        self.feed(Event::Answered(Answer::Drained));
+        self.feed(Event::Answered(Answer::Recorded));
+        self.feed(Event::Answered(Answer::HooksEnded))
+    }
+
     /// Up to a running container 20 whose runtime was 10.
     fn alive(shape: Shape) -> Run {
         let mut run = Run::new(shape);
         assert_eq!(run.feed(Event::Go), [Effect::Spawn]);
-        assert_eq!(run.feed(Event::Spawned(Ok(pid(10)))), []);
+        assert_eq!(run.feed(Event::Answered(Answer::Spawned(Ok(pid(10))))), []);
         assert_eq!(run.feed(Event::Reaped(pid(10), Exit::Code(0))), [Effect::Settle]);
         assert_eq!(run.feed(settled(20)), [Effect::Adopt(pid(20))]);
-        assert_eq!(run.feed(Event::Adopted(Ok(()))), [Effect::Launched(pid(20))]);
+        assert_eq!(run.feed(Event::Answered(Answer::Adopted(Ok(())))), [Effect::Launched(pid(20))]);
         run
     }
 }
@@ -53,9 +63,13 @@ fn a_life() {
     assert_eq!(run.core.deadline(), None, "an idle supervisor has no timer");
     assert_eq!(run.feed(Event::Reaped(pid(99), Exit::Code(1))), [], "an orphan");
     assert_eq!(run.feed(Event::Reaped(pid(20), Exit::Code(7))), [Effect::Drain(Exit::Code(7))]);
-    assert_eq!(run.feed(Event::Drained), [Effect::Record(Exit::Code(7))]);
-    assert_eq!(run.feed(Event::Recorded), [Effect::LetGo, Effect::RunExitCommand]);
-    assert_eq!(run.feed(Event::CommandSpawned(Some(pid(30)))), []);
+    assert_eq!(run.feed(Event::Answered(Answer::Drained)), [Effect::Record(Exit::Code(7))]);
+    assert_eq!(
+        run.feed(Event::Answered(Answer::Recorded)),
+        [Effect::LetGo, Effect::RunHooks(HookStage::Exited)]
+    );
+    assert_eq!(run.feed(Event::Answered(Answer::HooksEnded)), [Effect::RunExitCommand]);
+    assert_eq!(run.feed(Event::Answered(Answer::CommandSpawned(Some(pid(30))))), []);
     assert_eq!(run.feed(Event::Reaped(pid(31), Exit::Code(0))), [], "waits for the exit command only");
     assert_eq!(run.feed(Event::Reaped(pid(30), Exit::Code(1))), [Effect::Finish(7)]);
 }
@@ -64,12 +78,12 @@ fn a_life() {
 fn an_exit_before_its_pid_is_known_is_kept() {
     let mut run = Run::new(Shape { exec: true, ..CREATE });
     run.feed(Event::Go);
-    run.feed(Event::Spawned(Ok(pid(10))));
+    run.feed(Event::Answered(Answer::Spawned(Ok(pid(10)))));
     run.feed(Event::Reaped(pid(20), Exit::Code(3)));
     run.feed(Event::Reaped(pid(10), Exit::Code(3)));
     assert_eq!(run.feed(settled(20)), [Effect::Launched(pid(20)), Effect::Drain(Exit::Code(3))]);
-    assert_eq!(run.feed(Event::Drained), [Effect::Record(Exit::Code(3))]);
-    assert_eq!(run.feed(Event::Recorded), [Effect::LetGo, Effect::Finish(3)]);
+    assert_eq!(run.feed(Event::Answered(Answer::Drained)), [Effect::Record(Exit::Code(3))]);
+    assert_eq!(run.feed(Event::Answered(Answer::Recorded)), [Effect::LetGo, Effect::Finish(3)]);
 }
 
 #[test]
@@ -90,9 +104,9 @@ fn failures_are_told_apart() {
     for (shape, status, pid_file, console, failure) in table {
         let mut run = Run::new(shape);
         run.feed(Event::Go);
-        run.feed(Event::Spawned(Ok(pid(10))));
+        run.feed(Event::Answered(Answer::Spawned(Ok(pid(10)))));
         run.feed(Event::Reaped(pid(10), status));
-        let effects = run.feed(Event::Settled(Settled { pid: pid_file, console }));
+        let effects = run.feed(Event::Answered(Answer::Settled(Settled { pid: pid_file, console })));
         assert_eq!(effects, [Effect::Failed(failure), Effect::LetGo, Effect::Finish(1)]);
     }
 }
@@ -101,7 +115,7 @@ fn failures_are_told_apart() {
 fn an_exec_is_judged_by_its_pid_file() {
     let mut run = Run::new(Shape { exec: true, ..CREATE });
     run.feed(Event::Go);
-    run.feed(Event::Spawned(Ok(pid(10))));
+    run.feed(Event::Answered(Answer::Spawned(Ok(pid(10)))));
     run.feed(Event::Reaped(pid(10), Exit::Code(1)));
     assert_eq!(run.feed(settled(20)), [Effect::Adopt(pid(20))]);
 }
@@ -110,13 +124,13 @@ fn an_exec_is_judged_by_its_pid_file() {
 fn a_failed_launch_runs_the_exit_command_too() {
     let mut run = Run::new(Shape { exit_command: Some(Duration::from_secs(5)), ..CREATE });
     run.feed(Event::Go);
-    let effects = run.feed(Event::Spawned(Err("ENOENT".into())));
+    let effects = run.feed(Event::Answered(Answer::Spawned(Err("ENOENT".into()))));
     assert_eq!(effects, [Effect::Failed(Failure::Spawn("ENOENT".into())), Effect::LetGo]);
     run.now += Duration::from_secs(4);
     assert_eq!(run.feed(Event::Tick), []);
     run.now += Duration::from_secs(1);
     assert_eq!(run.feed(Event::Tick), [Effect::RunExitCommand]);
-    assert_eq!(run.feed(Event::CommandSpawned(None)), [Effect::Finish(1)]);
+    assert_eq!(run.feed(Event::Answered(Answer::CommandSpawned(None))), [Effect::Finish(1)]);
 }
 
 #[test]
@@ -127,12 +141,12 @@ fn signals_go_to_whoever_is_there() {
 
     let mut run = Run::new(CREATE);
     run.feed(Event::Go);
-    run.feed(Event::Spawned(Ok(pid(10))));
+    run.feed(Event::Answered(Answer::Spawned(Ok(pid(10)))));
     assert_eq!(run.feed(Event::Signalled(2)), [Effect::SignalRuntime(pid(10), 2)]);
     run.feed(Event::Reaped(pid(10), Exit::Code(0)));
     run.feed(settled(20));
     assert_eq!(run.feed(Event::Signalled(15)), [], "kept until the process is in hand");
-    let effects = run.feed(Event::Adopted(Ok(())));
+    let effects = run.feed(Event::Answered(Answer::Adopted(Ok(()))));
     assert_eq!(effects, [Effect::Launched(pid(20)), Effect::SignalContainer(15)]);
     assert_eq!(run.feed(Event::Signalled(3)), [Effect::SignalContainer(3)]);
     run.feed(Event::Reaped(pid(20), Exit::Signal(3)));
@@ -147,7 +161,7 @@ fn the_time_limit() {
     run.now = until;
     assert_eq!(run.feed(Event::Tick), [Effect::KillContainer]);
     assert_eq!(run.feed(Event::Reaped(pid(20), Exit::Signal(9))), [Effect::Drain(Exit::TimedOut)]);
-    assert_eq!(run.feed(Event::Drained), [Effect::Record(Exit::TimedOut)]);
+    assert_eq!(run.feed(Event::Answered(Answer::Drained)), [Effect::Record(Exit::TimedOut)]);
 
     let mut run = Run::alive(Shape { timeout: Some(Duration::ZERO), ..CREATE });
     run.feed(Event::Tick);
@@ -163,12 +177,13 @@ fn the_time_limit() {
 fn a_signal_cuts_the_delay_short() {
     let mut run = Run::alive(Shape { exit_command: Some(Duration::from_secs(3600)), ..CREATE });
     run.feed(Event::Reaped(pid(20), Exit::Code(7)));
-    run.feed(Event::Drained);
-    assert_eq!(run.feed(Event::Recorded), [Effect::LetGo]);
+    run.feed(Event::Answered(Answer::Drained));
+    run.feed(Event::Answered(Answer::Recorded));
+    assert_eq!(run.feed(Event::Answered(Answer::HooksEnded)), []);
     assert_eq!(run.feed(Event::Tick), []);
     assert_eq!(run.feed(Event::Signalled(15)), [Effect::RunExitCommand]);
     assert_eq!(run.feed(Event::Signalled(15)), [], "once");
-    assert_eq!(run.feed(Event::CommandSpawned(Some(pid(30)))), []);
+    assert_eq!(run.feed(Event::Answered(Answer::CommandSpawned(Some(pid(30))))), []);
     assert_eq!(run.feed(Event::Reaped(pid(30), Exit::Code(0))), [Effect::Finish(7)]);
 }
 
@@ -178,56 +193,178 @@ fn draining_is_bounded() {
     run.feed(Event::Departed(Exit::Unknown));
     run.now += DRAIN_LIMIT;
     assert_eq!(run.feed(Event::Tick), [Effect::Record(Exit::Unknown)]);
-    assert_eq!(run.feed(Event::Recorded), [Effect::LetGo, Effect::Finish(255)]);
+    run.feed(Event::Answered(Answer::Recorded));
+    assert_eq!(run.feed(Event::Answered(Answer::HooksEnded)), [Effect::Finish(255)]);
+}
+
+#[test]
+fn a_planned_delete_comes_after_the_exit_command() {
+    let shape = Shape { delete: true, exit_command: Some(Duration::ZERO), ..CREATE };
+    for (deleted, after) in
+        [(true, vec![Effect::RunHooks(HookStage::Deleted)]), (false, vec![Effect::Finish(7)])]
+    {
+        let mut run = Run::alive(shape);
+        assert_eq!(run.ended(), [Effect::RunExitCommand]);
+        assert_eq!(run.feed(Event::Answered(Answer::CommandSpawned(None))), [Effect::Delete]);
+        assert_eq!(run.feed(Event::Signalled(15)), []);
+        assert_eq!(run.feed(Event::Answered(Answer::Deleted(deleted))), after);
+        if deleted {
+            assert_eq!(run.feed(Event::Answered(Answer::HooksEnded)), [Effect::Finish(7)]);
+        }
+    }
+}
+
+#[test]
+fn what_is_kept_rests_until_it_is_deleted_or_nobody_can_ask() {
+    let keep = Shape { keep: true, ..CREATE };
+    for end in [Event::Abandoned, Event::Signalled(15)] {
+        let mut run = Run::alive(keep);
+        assert_eq!(run.ended(), []);
+        assert!(run.core.rests());
+        assert_eq!(run.feed(Event::Tick), []);
+        assert_eq!(run.feed(end), [Effect::Finish(7)]);
+    }
+    let mut run = Run::alive(keep);
+    run.ended();
+    assert_eq!(run.feed(Event::DeleteAsked), [Effect::Delete]);
+    assert_eq!(run.feed(Event::Abandoned), []);
+    assert_eq!(run.feed(Event::Answered(Answer::Deleted(false))), []);
+    assert!(run.core.rests(), "to be asked again");
+    assert_eq!(run.feed(Event::DeleteAsked), [Effect::Delete]);
+    run.feed(Event::Answered(Answer::Deleted(true)));
+    assert_eq!(run.feed(Event::Answered(Answer::HooksEnded)), [Effect::Finish(7)]);
+}
+
+#[test]
+fn a_delete_that_is_asked_for_early_is_done_at_the_end() {
+    let delayed = Shape { exit_command: Some(Duration::from_secs(3600)), ..CREATE };
+    let mut run = Run::alive(delayed);
+    assert_eq!(run.feed(Event::DeleteAsked), [], "it is stopped by other means");
+    assert_eq!(run.ended(), [Effect::RunExitCommand], "without a delay");
+    assert_eq!(run.feed(Event::Answered(Answer::CommandSpawned(None))), [Effect::Delete]);
+    assert_eq!(run.feed(Event::Answered(Answer::Deleted(false))), []);
+    assert!(run.core.rests(), "although nothing is kept");
+    assert_eq!(run.feed(Event::Abandoned), [Effect::Finish(7)]);
+
+    let mut run = Run::alive(delayed);
+    assert_eq!(run.ended(), []);
+    assert_eq!(run.feed(Event::DeleteAsked), [Effect::RunExitCommand]);
+}
+
+#[test]
+fn nothing_is_kept_or_deleted_of_what_was_not_made() {
+    let mut run = Run::new(Shape { keep: true, delete: true, ..CREATE });
+    run.feed(Event::Go);
+    let effects = run.feed(Event::Answered(Answer::Spawned(Err("ENOENT".into()))));
+    let failure = Failure::Spawn("ENOENT".into());
+    assert_eq!(effects, [Effect::Failed(failure), Effect::LetGo, Effect::Finish(1)]);
 }
 
 fn any_exit() -> impl Strategy<Value = Exit> {
     prop_oneof![any::<u8>().prop_map(Exit::Code), (1u8..65).prop_map(Exit::Signal), Just(Exit::Unknown)]
 }
 
+/// What the supervisor would say next, after this effect.
+fn obvious(last: Option<&Effect>) -> Vec<Event> {
+    let answer = match last {
+        None => return vec![Event::Go],
+        Some(Effect::Spawn) => {
+            let spawned = Event::Answered(Answer::Spawned(Ok(pid(10))));
+            return vec![spawned, Event::Reaped(pid(10), Exit::Code(0))];
+        }
+        Some(Effect::Settle) => return vec![settled(20)],
+        Some(Effect::Adopt(_)) => Answer::Adopted(Ok(())),
+        Some(Effect::Drain(_)) => Answer::Drained,
+        Some(Effect::Record(_)) => Answer::Recorded,
+        Some(Effect::RunHooks(_)) => Answer::HooksEnded,
+        Some(Effect::RunExitCommand) => Answer::CommandSpawned(None),
+        Some(Effect::Delete) => Answer::Deleted(true),
+        Some(_) => return vec![Event::Tick, Event::Reaped(pid(20), Exit::Code(7))],
+    };
+    vec![Event::Answered(answer)]
+}
+
 fn any_event() -> impl Strategy<Value = (u64, Event)> {
     let event = prop_oneof![
         Just(Event::Go),
-        Just(Event::Spawned(Ok(pid(10)))),
-        Just(Event::Spawned(Err("no".into()))),
+        Just(Event::Answered(Answer::Spawned(Ok(pid(10))))),
+        Just(Event::Answered(Answer::Spawned(Err("no".into())))),
         (prop_oneof![Just(10), Just(20), Just(30), Just(40)], any_exit())
             .prop_map(|(p, exit)| Event::Reaped(pid(p), exit)),
         Just(settled(20)),
-        Just(Event::Settled(Settled { pid: Err("no".into()), console: Ok(()) })),
-        Just(Event::Adopted(Ok(()))),
+        Just(Event::Answered(Answer::Settled(Settled { pid: Err("no".into()), console: Ok(()) }))),
+        Just(Event::Answered(Answer::Adopted(Ok(())))),
         any_exit().prop_map(Event::Departed),
         Just(Event::Signalled(15)),
-        Just(Event::Drained),
-        Just(Event::Recorded),
-        Just(Event::CommandSpawned(Some(pid(30)))),
+        Just(Event::Answered(Answer::Drained)),
+        Just(Event::Answered(Answer::Recorded)),
+        Just(Event::Answered(Answer::CommandSpawned(Some(pid(30))))),
+        Just(Event::Answered(Answer::HooksEnded)),
+        any::<bool>().prop_map(|done| Event::Answered(Answer::Deleted(done))),
+        Just(Event::DeleteAsked),
+        Just(Event::Abandoned),
         Just(Event::Tick),
     ];
     (0u64..4, event)
 }
 
+/// What may be done for the first time only after the record, or after a failed launch, and what comes
+/// before which.
+fn too_early(effect: &Effect, seen: &[Effect]) -> bool {
+    let was = |wanted: fn(&Effect) -> bool| seen.iter().any(wanted);
+    let recorded = was(|e| matches!(e, Effect::Record(_)));
+    let failed = was(|e| matches!(e, Effect::Failed(_)));
+    match effect {
+        Effect::RunHooks(HookStage::Exited) => !recorded,
+        Effect::RunHooks(_) => !was(|e| *e == Effect::Delete),
+        Effect::Delete => !was(|e| *e == Effect::RunHooks(HookStage::Exited)),
+        Effect::RunExitCommand => !failed && !was(|e| *e == Effect::RunHooks(HookStage::Exited)),
+        Effect::LetGo | Effect::Finish(_) => !recorded && !failed,
+        _ => false,
+    }
+}
+
+fn of_the_end(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::LetGo | Effect::RunHooks(_) | Effect::RunExitCommand | Effect::Delete | Effect::Finish(_)
+    )
+}
+
 proptest! {
-    /// Whatever comes in whatever order: at most one record, nothing of the end before it, at most
-    /// one finish and nothing after it, and a deadline wherever only time can help.
+    /// Whatever comes in whatever order: at most one record, nothing of the end before it, the end in its
+    /// order and each part of it once (but for a delete that fails), nothing after the finish, and a
+    /// deadline wherever only time can help.
     #[test]
-    fn promises_hold(events in proptest::collection::vec(any_event(), 0..60), delay in 0u64..3) {
+    fn promises_hold(
+        events in proptest::collection::vec(proptest::option::of(any_event()), 0..60),
+        delay in 0u64..3,
+        keep in any::<bool>(),
+        delete in any::<bool>(),
+    ) {
         let exit_command = Some(Duration::from_secs(delay));
-        let mut run = Run::new(Shape { timeout: Some(Duration::from_secs(5)), exit_command, ..CREATE });
+        let timeout = Some(Duration::from_secs(5));
+        let mut run = Run::new(Shape { timeout, exit_command, keep, delete, ..CREATE });
         let mut seen: Vec<Effect> = Vec::new();
-        for (seconds, event) in events {
+        for event in events {
+            let (seconds, events) =
+                event.map_or_else(|| (0, obvious(seen.last())), |(seconds, event)| (seconds, vec![event]));
             run.now += Duration::from_secs(seconds);
-            for effect in run.feed(event) {
+            let effects: Vec<Effect> = events.into_iter().flat_map(|event| run.feed(event)).collect();
+            for effect in effects {
                 prop_assert!(!seen.iter().any(|e| matches!(e, Effect::Finish(_))), "after the end: {:?}", effect);
+                prop_assert!(!too_early(&effect, &seen), "too early: {:?}", effect);
                 let settled = seen.iter().any(|e| matches!(e, Effect::Record(_) | Effect::Failed(_)));
-                match &effect {
-                    Effect::Record(_) | Effect::Failed(_) => prop_assert!(!settled, "ended twice"),
-                    Effect::RunExitCommand | Effect::LetGo | Effect::Finish(_) => prop_assert!(settled),
-                    _ => prop_assert!(!settled, "too late: {:?}", effect),
-                }
+                prop_assert!(settled <= of_the_end(&effect), "too late: {:?}", effect);
+                let again = effect == Effect::Delete || !of_the_end(&effect);
+                prop_assert!(again || !seen.contains(&effect), "twice: {:?}", effect);
                 seen.push(effect);
             }
-            if matches!(run.core.phase, Phase::Alive { .. } | Phase::Killed { .. } | Phase::Draining { .. } | Phase::Delaying { .. }) {
-                prop_assert!(run.core.deadline().is_some());
-            }
+            let timed = matches!(
+                run.core.phase,
+                Phase::Alive { .. } | Phase::Killed { .. } | Phase::Draining { .. } | Phase::Delaying { .. }
+            );
+            prop_assert_eq!(run.core.deadline().is_some(), timed);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod bundle;
 mod control;
+mod lifecycle;
 mod log;
 mod pipes;
 
@@ -89,6 +90,8 @@ pub fn plan(words: Words, env: Env<'_>) -> Result<Plan, Error> {
     let bundle = bundle::directory(&words)?;
     let pid_file = bundle::pid_file(&words, &id)?;
     let pipes = pipes::from_env(env, words.exec && words.exec_attach)?;
+    let control_dir = control::directory(words.control_dir.as_deref(), words.exec, &id, env);
+    let lifecycle = lifecycle::plan(&words, control_dir.is_some())?;
 
     // An option that names nothing is as good as absent: an empty exit directory would otherwise
     // put files into the working directory, or, as the reference does, into the root directory.
@@ -114,7 +117,7 @@ pub fn plan(words: Words, env: Env<'_>) -> Result<Plan, Error> {
             socket_dir: words.socket_dir_path.filter(|_| linked),
             notify: given(words.sdnotify_socket),
             console_dir: env("TMPDIR").filter(|dir| !dir.is_empty()).unwrap_or("/tmp".into()).into(),
-            control_dir: control::directory(words.control_dir.as_deref(), words.exec, &id, env),
+            control_dir,
         },
         records: Records {
             persist_dir: given(words.persist_dir).map(PathBuf::from),
@@ -125,6 +128,7 @@ pub fn plan(words: Words, env: Env<'_>) -> Result<Plan, Error> {
             args: words.exit_command_arg,
             delay: exit_delay,
         }),
+        lifecycle,
         timeout: u64::try_from(words.timeout).ok().filter(|&seconds| seconds > 0).map(Duration::from_secs),
         detach: match words.sync {
             true => Detach::No,

@@ -8,13 +8,13 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use conward_protocol::limits::{CLIENTS_MAX, LINE_MAX, QUEUE_MAX};
-use conward_protocol::{Line, Lines, SOCKET_FILE};
+use conward_protocol::{Line, Lines, RECORD_FILE, SOCKET_FILE, STATE_FILE};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, SockType, send};
 use nix::unistd::geteuid;
 
 use crate::error::{Error, reason};
-use crate::sys::file::{Mark, remove};
+use crate::sys::file::{Mark, remove, remove_dir};
 use crate::sys::io::read_into;
 use crate::sys::socket;
 
@@ -197,14 +197,39 @@ impl Control {
         Some(self.clients.remove(at).fd)
     }
 
-    /// Removes the socket and its directory, unless another supervisor has put its own there.
-    pub fn remove_dir(&self) {
-        let path = self.dir.join(SOCKET_FILE);
-        if self.mark.stands_at(&path) {
-            remove(&path);
-            if let Err(error) = fs::remove_dir(&self.dir) {
+    /// The directory of the socket.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether no client is connected.
+    pub fn is_deserted(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    /// Removes the socket, and the directory if nothing else is in it, unless another supervisor has put
+    /// its own there.
+    pub fn remove_socket(&self) {
+        self.retire(&[SOCKET_FILE]);
+    }
+
+    /// The same with the files beside the socket.
+    pub fn remove_all(&self) {
+        self.retire(&[SOCKET_FILE, STATE_FILE, RECORD_FILE]);
+    }
+
+    fn retire(&self, files: &[&str]) {
+        if !self.mark.stands_at(&self.dir.join(SOCKET_FILE)) {
+            return;
+        }
+        for file in files {
+            remove(&self.dir.join(file));
+        }
+        match remove_dir(&self.dir) {
+            Err(error) if files.len() > 1 || error.kind() != io::ErrorKind::DirectoryNotEmpty => {
                 log::warn!("cannot remove {}: {}", self.dir.display(), reason(&error));
             }
+            _ => {}
         }
     }
 
@@ -261,9 +286,13 @@ mod tests {
                 break second;
             }
         };
-        first.remove_dir();
+        first.remove_all();
         assert!(dir.join(SOCKET_FILE).exists());
-        second.remove_dir();
+        fs::write(dir.join(STATE_FILE), "{}").unwrap();
+        second.remove_socket();
+        assert!(!dir.join(SOCKET_FILE).exists() && dir.join(STATE_FILE).exists());
+        let third = Control::open(&dir).unwrap();
+        third.remove_all();
         assert!(!dir.exists());
     }
 }

@@ -13,7 +13,7 @@ use super::Supervisor;
 use super::operations::Task;
 use super::requests::Answer;
 use super::source::CONTAINER;
-use crate::core::Event;
+use crate::core::{self, Event};
 use crate::error::reason;
 use crate::serve::control::ControlId;
 
@@ -33,7 +33,8 @@ impl Supervisor {
         let task = Task::Checkpoint { client: id, tag: tag.cloned(), request: Box::new(request.clone()) };
         let answer = self.ask_runtime_with(task, Op::Checkpoint, &verb, None)?;
         if !request.leave_running {
-            self.ended_by = Some(Cause::Client { client: id as u64, op: Some(Op::Checkpoint) });
+            let cause = Cause::Client { client: id as u64, op: Some(Op::Checkpoint) };
+            self.evidence.sent(libc::SIGKILL, cause);
         }
         Ok(answer)
     }
@@ -47,7 +48,7 @@ impl Supervisor {
         outcome: Result<Vec<u8>, String>,
     ) -> Result<Body, Failure> {
         if let Err(mut text) = outcome {
-            self.ended_by = None;
+            self.evidence.not_sent();
             if let Some(why) = criu_errors(request, &text) {
                 text = format!("{}: criu: {why}", text.trim_end());
             }
@@ -69,7 +70,7 @@ impl Supervisor {
     /// Goes on with the end of the container, if it has waited for a checkpoint.
     pub(super) fn end_after_checkpoint(&mut self) {
         if self.life.step == Some(Step::Recorded) && !self.checkpoint_at_work() {
-            self.happen(CONTAINER, Event::Recorded);
+            self.happen(CONTAINER, Event::Answered(core::Answer::Recorded));
         }
     }
 }

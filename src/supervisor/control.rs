@@ -15,7 +15,7 @@ use crate::serve::control::{Accepted, ControlId, Heard};
 use crate::sys::process;
 
 /// The operations that this version knows; a manager finds them in the greeting.
-const KNOWN: [Op; 16] = [
+const KNOWN: [Op; 17] = [
     Op::State,
     Op::Start,
     Op::Kill,
@@ -31,6 +31,7 @@ const KNOWN: [Op; 16] = [
     Op::Subscribe,
     Op::ReopenLogs,
     Op::Checkpoint,
+    Op::Delete,
     Op::Debug,
 ];
 /// Reads from one client in one turn.
@@ -134,6 +135,7 @@ impl Supervisor {
         if let Some(stopping) = &mut self.stopping {
             stopping.forget(id);
         }
+        self.removal.forget(id);
         self.subscribers.retain(|&subscriber| subscriber != id);
         if let Some(fd) = self.endpoints.control.as_mut().and_then(|control| control.remove(id)) {
             self.close(fd);
@@ -189,6 +191,7 @@ impl Supervisor {
 
     /// Keeps an event, and tells it to all who subscribed.
     pub(super) fn announce(&mut self, what: What, cause: Cause) {
+        self.note_transition(&what);
         let line = self.life.note(what, cause);
         for id in self.subscribers.clone() {
             self.tell(id, line.clone());

@@ -6,15 +6,13 @@ use std::time::UNIX_EPOCH;
 
 use conward_protocol::Timestamp;
 use conward_protocol::body::{Body, Diagnostic, Diagnostics};
-use conward_protocol::limits::{DEBUG_RING, DIAGNOSTIC_MAX, LINE_MAX, TAG_MAX};
+use conward_protocol::limits::{DEBUG_RING, DIAGNOSTIC_MAX};
 use conward_protocol::request::{Debug, Level};
 use log::LevelFilter;
 
 use super::Supervisor;
+use super::requests::BODY_MAX;
 use crate::plan::Said;
-
-/// Bytes of a reply beside its lines, at most: the tag, and the names of the fields.
-const FRAME_MAX: usize = TAG_MAX + 128;
 
 /// The last lines, and how many there were that warn.
 #[derive(Debug)]
@@ -60,7 +58,7 @@ impl Kept {
     /// The lines after number `since`, the oldest first; of too many for a line, the last. And how many
     /// there are no more, or not here.
     fn after(&self, since: u64) -> (u64, Vec<Diagnostic>) {
-        let mut room = LINE_MAX - FRAME_MAX;
+        let mut room = BODY_MAX;
         let mut lines = VecDeque::new();
         for line in self.lines.iter().rev().take_while(|line| line.seq > since) {
             let length = serde_json::to_vec(line).map_or(usize::MAX, |json| json.len() + 1);

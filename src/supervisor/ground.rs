@@ -103,7 +103,7 @@ impl Endpoints {
             remove(fifo.path());
         }
         if let Some(control) = &self.control {
-            control.remove_dir();
+            control.remove_socket();
         }
     }
 }

@@ -98,7 +98,7 @@ impl Life {
 }
 
 /// The present, as the protocol writes it.
-fn now() -> conward_protocol::Timestamp {
+pub(super) fn now() -> conward_protocol::Timestamp {
     let now = clock::Timestamp::now();
     conward_protocol::Timestamp::new(now.secs, now.nanos)
 }

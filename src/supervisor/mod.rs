@@ -3,9 +3,12 @@
 //! [`run`] is the launch from top to bottom. After it, `turns` says what each ready descriptor
 //! leads to, and `perform` what each effect of the lifecycle is done with.
 
+mod annotations;
 mod checkpoint;
 mod control;
 mod debug;
+mod evidence;
+mod exit_record;
 mod ground;
 mod guard;
 mod life;
@@ -17,8 +20,10 @@ mod record;
 mod requests;
 mod runtime;
 mod source;
+mod state_file;
 mod stats;
 mod stop;
+mod teardown;
 mod turns;
 
 use std::collections::VecDeque;
@@ -27,8 +32,6 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
-
-use conward_protocol::Cause;
 
 use crate::core::{Core, Effect, Event, Shape};
 use crate::error::{Error, reason};
@@ -44,6 +47,8 @@ use crate::sys::fds::Inherited;
 use crate::sys::signals::{self, Signals};
 use crate::sys::{self, memory};
 use debug::Kept;
+use evidence::Evidence;
+use exit_record::ExitRecord;
 use ground::{Endpoints, Ground, Lent};
 use life::Life;
 use operations::{Operation, OperationId};
@@ -52,6 +57,7 @@ use record::Unwritten;
 use requests::Waiter;
 use source::{CONTAINER, ProcessId, Source};
 use stop::Stopping;
+use teardown::Removal;
 
 /// What a supervisor owns.
 pub struct Supervisor {
@@ -69,16 +75,20 @@ pub struct Supervisor {
     oom_score: Option<String>,
     /// What managers are told.
     life: Life,
+    /// The state file is behind.
+    state_changed: bool,
+    evidence: Evidence,
+    exit_record: ExitRecord,
+    /// Who waits for the runtime's delete.
+    removal: Removal,
     begun: Instant,
     subscribers: Vec<ControlId>,
     waiters: Vec<Waiter>,
     /// Runtimes at work for a request.
     operations: Vec<Operation>,
     next_operation: OperationId,
-    /// Memory of the launch is still to be given back.
+    /// Memory that was needed for a moment is still to be given back.
     untidy: bool,
-    /// Who has asked for something, other than `stop`, that ends the container by SIGKILL.
-    ended_by: Option<Cause>,
     /// The one `stop` at work.
     stopping: Option<Stopping>,
     /// What the supervisor said last.
@@ -183,13 +193,16 @@ impl Supervisor {
             oom: None,
             oom_score: lent.oom_score,
             life: Life::new(),
+            state_changed: false,
+            evidence: Evidence::default(),
+            exit_record: ExitRecord::default(),
+            removal: Removal::default(),
             begun: Instant::now(),
             subscribers: Vec::new(),
             waiters: Vec::new(),
             operations: Vec::new(),
             next_operation: 0,
             untidy: false,
-            ended_by: None,
             stopping: None,
             diagnostics: Kept::new(lent.said),
             log_complete: false,

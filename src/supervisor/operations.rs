@@ -40,6 +40,8 @@ pub(super) enum Task {
     KillAll,
     /// A `stop` has the container thawed: what is frozen does not die.
     Thaw,
+    /// The container is deleted.
+    Delete,
 }
 
 impl Task {
@@ -47,7 +49,7 @@ impl Task {
     pub fn client(&self) -> Option<ControlId> {
         match self {
             Task::Request { client, .. } | Task::Checkpoint { client, .. } => Some(*client),
-            Task::Freeze | Task::KillAll | Task::Thaw => None,
+            Task::Freeze | Task::KillAll | Task::Thaw | Task::Delete => None,
         }
     }
 
@@ -61,7 +63,7 @@ impl Task {
 
     fn deadline(&self) -> Duration {
         match self {
-            Task::Request { .. } | Task::Checkpoint { .. } => DEADLINE,
+            Task::Request { .. } | Task::Checkpoint { .. } | Task::Delete => DEADLINE,
             Task::Freeze | Task::KillAll | Task::Thaw => STEP_DEADLINE,
         }
     }

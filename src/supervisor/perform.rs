@@ -4,11 +4,10 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-use conward_protocol::{Cause, Exit, State, Step, What};
+use conward_protocol::{Cause, Signal, What};
 
-use super::stop::Stopping;
 use super::{Source, Supervisor};
-use crate::core::{Effect, Event, Failure, Settled};
+use crate::core::{Answer, Effect, Event, Failure, Settled};
 use crate::error::reason;
 use crate::launch;
 use crate::pid::Pid;
@@ -26,27 +25,29 @@ impl Supervisor {
     /// Does it, and says what came of it where the lifecycle asked.
     pub(super) fn perform(&mut self, effect: Effect) -> Option<Event> {
         match effect {
-            Effect::Spawn => return Some(Event::Spawned(self.spawn_runtime())),
-            Effect::Settle => return Some(Event::Settled(self.settle())),
+            Effect::Spawn => return Some(Event::Answered(Answer::Spawned(self.spawn_runtime()))),
+            Effect::Settle => return Some(Event::Answered(Answer::Settled(self.settle()))),
             Effect::Adopt(pid) => return Some(self.adopt(pid)),
             Effect::Launched(pid) => {
                 self.container.pump.release_stderr(&mut self.sinks);
+                // Before anybody can start the container.
+                self.give_up_privileges();
+                self.caller.launched(pid);
                 self.life.created(pid);
+                self.forget_former_record();
                 self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
                 if matches!(self.plan.verb, Verb::Restore { .. }) {
                     // Its program goes on where it was.
                     self.life.started();
                     self.announce(What::Started, Cause::Runtime);
                 }
-                self.give_up_privileges();
-                self.caller.launched(pid);
                 self.untidy = true;
             }
             Effect::Failed(failure) => self.fail(&failure),
             Effect::SignalRuntime(pid, signal) => {
                 warn_unless_sent("the runtime", process::signal_child(pid, signal))
             }
-            Effect::SignalContainer(signal) => self.signal_container(signal),
+            Effect::SignalContainer(signal) => self.relay(signal),
             Effect::KillContainer => self.kill_container(),
             Effect::Drain(exit) => {
                 self.note_exit(exit);
@@ -54,12 +55,16 @@ impl Supervisor {
             }
             Effect::Record(exit) => {
                 self.record(exit);
-                self.note_record();
+                self.close_record();
                 // Else `end_after_checkpoint` says it.
-                return (!self.checkpoint_at_work()).then_some(Event::Recorded);
+                return (!self.checkpoint_at_work()).then_some(Event::Answered(Answer::Recorded));
             }
             Effect::LetGo => self.let_go(),
-            Effect::RunExitCommand => return Some(Event::CommandSpawned(self.spawn_exit_command())),
+            Effect::RunHooks(_) => return Some(Event::Answered(Answer::HooksEnded)),
+            Effect::Delete => return self.begin_teardown(),
+            Effect::RunExitCommand => {
+                return Some(Event::Answered(Answer::CommandSpawned(self.spawn_exit_command())));
+            }
             Effect::Finish(status) => self.finish(status),
         }
         None
@@ -101,7 +106,7 @@ impl Supervisor {
 
     fn adopt(&mut self, pid: Pid) -> Event {
         let event = self.container.adopt(&self.reactor, pid);
-        if event != Event::Adopted(Ok(())) {
+        if event != Event::Answered(Answer::Adopted(Ok(()))) {
             return event;
         }
         // Before the caller learns the pid: whatever happens later is news. But the dead have left
@@ -130,6 +135,13 @@ impl Supervisor {
         self.endpoints.remove();
     }
 
+    fn relay(&mut self, number: i32) {
+        if let Some(signal) = u64::try_from(number).ok().and_then(Signal::from_number) {
+            self.evidence.sent(number, Cause::Signal { signal });
+        }
+        self.signal_container(number);
+    }
+
     fn signal_container(&mut self, signal: i32) {
         if let Some(init) = &self.container.init {
             warn_unless_sent("the container", init.signal(signal));
@@ -145,9 +157,6 @@ impl Supervisor {
 
     /// From here on the loop goes on until [`super::process::Process::is_drained`], or the lifecycle's limit.
     fn drain(&mut self) {
-        if self.oom.as_mut().is_some_and(OomWatch::turn) {
-            self.note_oom();
-        }
         self.container.drain(&mut self.reactor);
     }
 
@@ -189,6 +198,8 @@ impl Supervisor {
         }
         self.sinks.sync();
         self.sinks.close();
+        // What is run from here on finds the state that it is run in.
+        self.save_state();
         if let Err(error) = process::set_subreaper(false) {
             log::warn!("cannot stop being a subreaper: {}", reason(&error));
         }
@@ -214,45 +225,6 @@ impl Supervisor {
                 None
             }
         }
-    }
-
-    /// The container's end, for managers.
-    fn note_exit(&mut self, exit: Exit) {
-        self.look_whether_started();
-        self.look_whether_it_ran(exit);
-        let core_dumped = self.life.exited(exit);
-        let cause = match exit {
-            Exit::TimedOut => Cause::Timeout,
-            Exit::Code(_) | Exit::Signal(_) | Exit::Unknown => {
-                let killed = self.ended_by.clone().filter(|_| exit == Exit::Signal(9));
-                self.stopping.as_ref().map(Stopping::cause).or(killed).unwrap_or(Cause::Container)
-            }
-        };
-        self.announce(What::Exited { exit, core_dumped }, cause);
-        self.answer_waiters();
-        self.answer_stops(exit);
-    }
-
-    fn note_record(&mut self) {
-        self.life.step = Some(Step::Recorded);
-        self.announce(What::Drained { log_complete: self.log_complete }, Cause::Supervisor);
-        self.announce(What::Recorded { path: None, error: None }, Cause::Supervisor);
-        self.answer_waiters();
-    }
-
-    fn finish(&mut self, status: u8) {
-        self.life.state = State::Deleted;
-        self.life.step = Some(Step::Announced);
-        self.announce(What::Deleted { teardown: None }, Cause::Supervisor);
-        self.answer_waiters();
-        self.give_up_operations();
-        if let Some(control) = self.endpoints.control.take() {
-            control.remove_dir();
-        }
-        if let Some(attach) = &self.endpoints.attach {
-            attach.unlink_link();
-        }
-        self.finished = Some(status);
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use conward_protocol::Exit;
 
 use super::source::{Part, ProcessId, Source};
-use crate::core::{Core, Event};
+use crate::core::{Answer, Core, Event};
 use crate::data::{Input, Pump, Step, Turn};
 use crate::error::reason;
 use crate::launch::Streams;
@@ -241,16 +241,16 @@ impl Process {
             Ok(handle) => Some(handle),
             Err(_) if child => None,
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Event::Departed(Exit::Unknown),
-            Err(error) => return Event::Adopted(Err(reason(&error))),
+            Err(error) => return Event::Answered(Answer::Adopted(Err(reason(&error)))),
         };
         if !child
             && let Some(handle) = &handle
             && let Err(error) = reactor.watch(handle, self.source(Part::Init), Watch::Reads)
         {
-            return Event::Adopted(Err(reason(&error)));
+            return Event::Answered(Answer::Adopted(Err(reason(&error))));
         }
         self.init = Some(Init { pid, child, handle, ask_again: None, asked: 0 });
-        Event::Adopted(Ok(()))
+        Event::Answered(Answer::Adopted(Ok(())))
     }
 
     /// Whether it is time to ask again how the process, which is no child of ours, has ended.

@@ -4,10 +4,9 @@ use std::fs::File;
 use std::io::Read;
 
 use conward_protocol::body::{Process, Processes};
-use conward_protocol::limits::{COMMAND_MAX, LINE_MAX, TAG_MAX};
+use conward_protocol::limits::COMMAND_MAX;
 
-/// Bytes of a reply beside its processes, at most: the tag, and the names of the fields.
-const FRAME_MAX: usize = TAG_MAX + 128;
+use super::requests::BODY_MAX;
 
 /// The processes whose pids the runtime has listed as JSON, as many as fit in a line. A process that has
 /// ended since is listed without a command.
@@ -18,7 +17,7 @@ pub(super) fn processes(pids: &[u8]) -> serde_json::Result<Processes> {
 }
 
 fn fitting(pids: &[i32], command: impl Fn(i32) -> Option<String>) -> serde_json::Result<Processes> {
-    let mut room = LINE_MAX - FRAME_MAX;
+    let mut room = BODY_MAX;
     let mut processes = Vec::new();
     for &pid in pids {
         let process = Process { pid, command: command(pid) };

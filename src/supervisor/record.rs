@@ -16,10 +16,20 @@ use crate::sys::file::{touch_new, write_new};
 const RETRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
+/// What an exit file is to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// The exit status in decimal.
+    Status,
+    /// The exit record as it is then.
+    Record,
+}
+
 /// An exit file that is still to be written.
 #[derive(Debug)]
 pub(super) struct Unwritten {
     path: PathBuf,
+    pub content: Content,
     tries: u32,
     /// When it is tried again.
     pub due: Instant,
@@ -44,7 +54,8 @@ impl Supervisor {
         let persisted = records.persist_dir.as_ref().map(|dir| dir.join("exit"));
         let announced = records.exit_dir.as_ref().map(|dir| dir.join(&self.plan.identity.id));
         for path in [persisted, announced].into_iter().flatten() {
-            self.write_exit_file(path, 0);
+            // A failure is a diagnostic, and is tried again.
+            let _ = self.write_exit_file(path, Content::Status, 0);
         }
         if matches!(self.plan.verb, Verb::Exec { .. }) {
             self.caller.ended(exit);
@@ -59,17 +70,35 @@ impl Supervisor {
         let (due, later) = std::mem::take(&mut self.unwritten).into_iter().partition(|file| now >= file.due);
         self.unwritten = later;
         for file in Vec::into_iter(due) {
-            self.write_exit_file(file.path, file.tries);
+            let _ = self.write_exit_file(file.path, file.content, file.tries);
         }
     }
 
-    fn write_exit_file(&mut self, path: PathBuf, tries: u32) {
-        let Err(error) = write_new(&path, self.status.as_bytes(), 0o644, false) else { return };
-        log::error!("cannot write exit file {}: {}", path.display(), reason(&error));
-        if may_pass(&error) && tries < RETRIES {
+    /// Writes an exit file, or has it written later.
+    ///
+    /// # Errors
+    /// Why it could not be written now; that was told already.
+    pub(super) fn write_exit_file(&mut self, path: PathBuf, content: Content, tries: u32) -> io::Result<()> {
+        let written = match content {
+            Content::Status => write_new(&path, self.status.as_bytes(), 0o644, false),
+            // The record outlives a crash of the host, before any hook can run.
+            Content::Record => match self.exit_record.text() {
+                Some(text) => write_new(&path, &text, 0o600, true),
+                None => return Ok(()),
+            },
+        };
+        let Err(error) = &written else {
+            if content == Content::Record {
+                self.exit_record.is_at(path);
+            }
+            return Ok(());
+        };
+        log::error!("cannot write exit file {}: {}", path.display(), reason(error));
+        if may_pass(error) && tries < RETRIES {
             let due = Instant::now() + FIRST_PAUSE * 2u32.pow(tries);
-            self.unwritten.push(Unwritten { path, tries: tries + 1, due });
+            self.unwritten.push(Unwritten { path, content, tries: tries + 1, due });
         }
+        written
     }
 
     /// Creates the empty `oom` files; those that exist are left alone.

@@ -1,23 +1,26 @@
 //! What is done for each request on the control socket.
 
 use conward_protocol::body::{self, Body, Done};
-use conward_protocol::limits::IN_FLIGHT_MAX;
+use conward_protocol::limits::{IN_FLIGHT_MAX, LINE_MAX, TAG_MAX};
 use conward_protocol::request::Stage;
 use conward_protocol::{Cause, ErrorCode, Failure, Op, Request, Signal, State, Step, Tag, What};
 
 use super::Supervisor;
+use super::state_file::for_a_line;
 use crate::error::reason;
-use crate::pid::Pid;
 use crate::plan::Stdio;
 use crate::serve::control::ControlId;
 use crate::serve::fifos::Size;
-use crate::sys::process;
+
+/// Bytes of what can grow in a reply, at most, so that the reply fits in a line: the rest is for the tag and
+/// the names of its other fields.
+pub(super) const BODY_MAX: usize = LINE_MAX - TAG_MAX - 128;
 
 /// A client that waits for a stage of the end.
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub client: ControlId,
-    tag: Option<Tag>,
+    pub tag: Option<Tag>,
     stage: Stage,
 }
 
@@ -29,7 +32,7 @@ impl Supervisor {
     pub(super) fn do_request(&mut self, id: ControlId, tag: Option<&Tag>, request: &Request) -> Answer {
         let cause = Cause::Client { client: id as u64, op: Some(request.op()) };
         match request {
-            Request::State => Ok(Some(Body::State(Box::new(self.state())))),
+            Request::State => Ok(Some(Body::State(Box::new(for_a_line(self.state()))))),
             Request::Start => self.ask_runtime(id, tag, Op::Start, &["start"]),
             Request::Pause => self.ask_runtime(id, tag, Op::Pause, &["pause"]),
             Request::Resume => self.ask_runtime(id, tag, Op::Resume, &["resume"]),
@@ -62,41 +65,13 @@ impl Supervisor {
             Request::Update(update) => self.update(id, tag, update),
             Request::Ps => self.ask_runtime(id, tag, Op::Ps, &["ps", "--format=json"]),
             Request::Stats => self.stats(id, tag),
+            Request::Delete(delete) => self.delete(id, tag, delete),
             Request::Checkpoint(checkpoint) => self.checkpoint(id, tag, checkpoint),
             Request::Debug(debug) => Ok(Some(self.debug(debug))),
-            Request::Attach(_)
-            | Request::Exec(_)
-            | Request::Delete(_)
-            | Request::Logs(_)
-            | Request::Upgrade(_) => {
+            Request::Attach(_) | Request::Exec(_) | Request::Logs(_) | Request::Upgrade(_) => {
                 let message = format!("{}: this version of the supervisor cannot do it", request.op());
                 Err(Failure::new(ErrorCode::Unsupported, message))
             }
-        }
-    }
-
-    fn state(&self) -> body::State {
-        let stopped = matches!(self.life.state, State::Stopped | State::Deleted);
-        body::State {
-            id: self.plan.identity.id.clone(),
-            name: self.plan.identity.name.clone(),
-            state: self.life.state,
-            step: self.life.step.filter(|_| stopped),
-            pid: self.life.pid.map(Pid::raw),
-            supervisor: process::own_pid().raw(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            capabilities: self.capabilities(),
-            bundle: self.plan.runtime.bundle.clone(),
-            runtime: self.plan.runtime.program.clone(),
-            terminal: self.container.has_terminal(),
-            exit: self.life.exit,
-            times: self.life.times,
-            log: self.plan.logs.file.as_ref().map(|file| file.path.display().to_string()),
-            record: None,
-            seq: self.life.events.last(),
-            execs: Vec::new(),
-            annotations: Default::default(),
-            omitted: Vec::new(),
         }
     }
 
@@ -108,6 +83,7 @@ impl Supervisor {
         sent.map_err(|error| {
             Failure::new(ErrorCode::Internal, format!("kill: send signal {signal}: {}", reason(&error)))
         })?;
+        self.evidence.sent(signal.number(), cause.clone());
         self.announce(What::Signalled { signal, all: false, exec: None }, cause);
         done()
     }
@@ -158,7 +134,8 @@ impl Supervisor {
     }
 
     fn waited(&self, stage: Stage) -> Body {
-        Body::Waited(Box::new(body::Waited { stage, exit: self.life.exit, record: None }))
+        let record = (stage > Stage::Exited).then(|| self.exit_record.for_a_line()).flatten();
+        Body::Waited(Box::new(body::Waited { stage, exit: self.life.exit, record }))
     }
 
     /// Answers those who waited for what has now happened.
@@ -178,7 +155,7 @@ impl Supervisor {
         let waiting = self.waiters.iter().filter(|waiter| waiter.client == id).count();
         let running = self.operations.iter().filter(|operation| operation.task.client() == Some(id)).count();
         let stopping = self.stopping.as_ref().map_or(0, |stopping| stopping.askers(id));
-        if waiting + running + stopping < IN_FLIGHT_MAX {
+        if waiting + running + stopping + self.removal.askers(id) < IN_FLIGHT_MAX {
             return Ok(());
         }
         let message = format!("{op}: {IN_FLIGHT_MAX} requests of this client wait for their answer already");

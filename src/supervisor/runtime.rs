@@ -10,7 +10,7 @@ use conward_protocol::{Cause, ErrorCode, Exit, Failure, Op, Signal, State, Tag, 
 
 use super::operations::{self, Operation, OperationId, Task};
 use super::requests::Answer;
-use super::source::Source;
+use super::source::{CONTAINER, Source};
 use super::{Supervisor, ps};
 use crate::error::reason;
 use crate::pid::Pid;
@@ -31,6 +31,8 @@ impl Supervisor {
     pub(super) fn kill_all(&mut self, id: ControlId, tag: Option<&Tag>, signal: Signal) -> Answer {
         let task = Task::Request { client: id, tag: tag.cloned(), op: Op::Kill, signal: Some(signal) };
         let number = signal.number().to_string();
+        // The container may end before the runtime has.
+        self.evidence.sent(signal.number(), Cause::Client { client: id as u64, op: Some(Op::Kill) });
         self.ask_runtime_with(task, Op::Kill, &["kill", "--all", &number], None)
     }
 
@@ -139,6 +141,12 @@ impl Supervisor {
                 self.reply(client, tag, outcome);
                 self.end_after_checkpoint();
             }
+            Task::Delete => {
+                let code = if killed { ErrorCode::TimedOut } else { ErrorCode::RuntimeFailed };
+                let exit = if killed { Exit::TimedOut } else { exit };
+                let event = self.end_teardown(Some(exit), outcome.err().map(|text| (code, text)));
+                self.happen(CONTAINER, event);
+            }
             Task::Freeze | Task::KillAll | Task::Thaw => self.stop_step_ended(&task, outcome.err()),
         }
         true
@@ -199,6 +207,10 @@ impl Supervisor {
     /// The supervisor is about to end, and answers to whom it still owes something. Runtimes that are at
     /// work end with it.
     pub(super) fn give_up_operations(&mut self) {
+        for waiter in std::mem::take(&mut self.waiters) {
+            let message = "wait: the supervisor ends, and the container is not deleted";
+            self.reply(waiter.client, waiter.tag, Err(Failure::new(ErrorCode::Gone, message)));
+        }
         for operation in std::mem::take(&mut self.operations) {
             if let Err(error) = process::signal_child(operation.pid, libc::SIGKILL) {
                 log::warn!("cannot kill the runtime: {}", reason(&error));
@@ -206,7 +218,7 @@ impl Supervisor {
             let (client, tag, op) = match operation.task {
                 Task::Request { client, tag, op, .. } => (client, tag, op),
                 Task::Checkpoint { client, tag, .. } => (client, tag, Op::Checkpoint),
-                Task::Freeze | Task::KillAll | Task::Thaw => continue,
+                Task::Freeze | Task::KillAll | Task::Thaw | Task::Delete => continue,
             };
             let message = format!("{op}: the supervisor ends before the runtime has done it");
             self.reply(client, tag, Err(Failure::new(ErrorCode::Gone, message)));

@@ -62,7 +62,7 @@ impl Supervisor {
         }
     }
 
-    fn stream_counts(&self) -> Vec<StreamCount> {
+    pub(super) fn stream_counts(&self) -> Vec<StreamCount> {
         let count = |taken: &crate::data::Taken| StreamCount {
             stream: name(taken.stream),
             read: taken.bytes,
@@ -71,7 +71,7 @@ impl Supervisor {
         self.container.pump.taken().iter().map(count).collect()
     }
 
-    fn sink_counts(&self) -> Vec<SinkCount> {
+    pub(super) fn sink_counts(&self) -> Vec<SinkCount> {
         let path = self.plan.logs.file.as_ref().map(|file| file.path.display().to_string());
         let mut counts = Vec::new();
         for stream in self.container.pump.taken().iter().map(|taken| taken.stream) {

@@ -3,29 +3,22 @@
 //! There is one stop at a time, whoever asks. Each step has a deadline, so that a runtime that hangs or
 //! fails holds up nothing: the first process gets its SIGKILL by pidfd in any case.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use conward_protocol::body::{Body, StopStep, Stopped};
 use conward_protocol::limits::STOP_TIMEOUT_MS;
 use conward_protocol::request::Stop;
 use conward_protocol::{Cause, ErrorCode, Exit, Failure, Op, Signal, State, Tag, What};
-use serde::Deserialize;
 
-use super::Supervisor;
 use super::operations::Task;
 use super::requests::Answer;
+use super::{Supervisor, annotations};
 use crate::error::reason;
 use crate::serve::control::ControlId;
 
 /// When everything was sent SIGKILL and the container still has not ended, it is done again so much
 /// later: a process may have been forked where nothing could be frozen.
 const AGAIN: Duration = Duration::from_secs(5);
-/// Bytes of `config.json` at most. A longer one is not searched for a stop signal.
-const CONFIG_MAX: u64 = 4 << 20;
 
 /// How far a stop is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,12 +99,30 @@ impl Supervisor {
         Ok(None)
     }
 
+    /// Ends the container without a grace time.
+    pub(super) fn stop_at_once(&mut self, asked: Cause) {
+        let stage = Stage::Grace(Instant::now());
+        match &mut self.stopping {
+            Some(stopping) if matches!(stopping.stage, Stage::Grace(_)) => {
+                (stopping.stage, stopping.hurried) = (stage, asked);
+            }
+            Some(_) => {}
+            None => {
+                let hurried = asked.clone();
+                self.stopping = Some(Stopping { stage, killed: false, asked, hurried, askers: Vec::new() });
+            }
+        }
+    }
+
     fn send_stop_signal(&mut self, signal: Signal, cause: Cause) -> Result<(), Failure> {
         let Some(init) = &self.container.init else {
             return Err(Failure::new(ErrorCode::NotRunning, "stop: the container has ended"));
         };
         match init.signal(signal.number()) {
-            Ok(()) => self.announce(What::Signalled { signal, all: false, exec: None }, cause),
+            Ok(()) => {
+                self.evidence.sent(signal.number(), cause.clone());
+                self.announce(What::Signalled { signal, all: false, exec: None }, cause);
+            }
             // It has ended, which will be noticed soon. Else the runtime may have other means later.
             Err(error) => log::warn!("cannot send the stop signal {signal}: {}", reason(&error)),
         }
@@ -121,11 +132,10 @@ impl Supervisor {
     /// The annotation of the image, else TERM.
     fn stop_signal(&self) -> Signal {
         let Some(bundle) = &self.plan.runtime.bundle else { return Signal::TERM };
-        let path = Path::new(bundle).join("config.json");
-        match read_config(&path).and_then(|text| annotated(&text)) {
+        match annotations::stop_signal(bundle) {
             Ok(signal) => signal.unwrap_or(Signal::TERM),
             Err(error) => {
-                log::warn!("no stop signal from {}: {}; TERM is sent", path.display(), reason(&error));
+                log::warn!("no stop signal from {bundle}/config.json: {}; TERM is sent", reason(&error));
                 Signal::TERM
             }
         }
@@ -172,7 +182,9 @@ impl Supervisor {
                 self.kill_first();
                 self.ask_for_step(Task::Thaw, &["resume"]);
             }
-            Task::Thaw | Task::Request { .. } | Task::Checkpoint { .. } => self.thawed(error.is_none()),
+            Task::Thaw | Task::Request { .. } | Task::Checkpoint { .. } | Task::Delete => {
+                self.thawed(error.is_none());
+            }
         }
     }
 
@@ -193,6 +205,7 @@ impl Supervisor {
         let Some(stopping) = self.stopping.as_mut().filter(|stopping| !stopping.killed) else { return };
         stopping.killed = true;
         let (signal, cause) = (Signal::KILL, stopping.hurried.clone());
+        self.evidence.sent(signal.number(), cause.clone());
         self.announce(What::Signalled { signal, all: true, exec: None }, cause);
     }
 
@@ -213,70 +226,6 @@ impl Supervisor {
         let by = if stopping.killed { StopStep::Kill } else { StopStep::Signal };
         for (client, tag) in stopping.askers {
             self.reply(client, tag, Ok(Body::Stopped(Stopped { by, exit })));
-        }
-    }
-}
-
-fn read_config(path: &Path) -> io::Result<Vec<u8>> {
-    // A fifo in the place of the file must not hold anybody up.
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let mut text = Vec::new();
-    file.take(CONFIG_MAX + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > CONFIG_MAX {
-        return Err(io::Error::other(format!("it has more than {CONFIG_MAX} bytes")));
-    }
-    Ok(text)
-}
-
-/// The stop signal that the annotations of this `config.json` name, if they do.
-fn annotated(config: &[u8]) -> io::Result<Option<Signal>> {
-    #[derive(Default, Deserialize)]
-    struct Annotations {
-        #[serde(rename = "org.opencontainers.image.stopSignal")]
-        stop_signal: Option<String>,
-    }
-    #[derive(Deserialize)]
-    struct Config {
-        #[serde(default)]
-        annotations: Option<Annotations>,
-    }
-    let config: Config = serde_json::from_slice(config)?;
-    let Some(name) = config.annotations.unwrap_or_default().stop_signal.filter(|name| !name.is_empty())
-    else {
-        return Ok(None);
-    };
-    let signal = Signal::parse(&name);
-    signal.map(Some).ok_or_else(|| io::Error::other(format!("no signal {name:?}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use conward_protocol::{STOP_SIGNAL_ANNOTATION, Signal};
-
-    use super::annotated;
-
-    #[test]
-    fn the_annotation_names_the_signal() {
-        let table = [
-            ("\"SIGINT\"", Some("INT")),
-            ("\"3\"", Some("QUIT")),
-            ("\"RTMIN+3\"", Some("RTMIN+3")),
-            ("\"\"", None),
-            ("null", None),
-        ];
-        for (value, name) in table {
-            let config = format!(
-                "{{\"linux\":{{}},\"annotations\":{{\"a\":\"b\",\"{STOP_SIGNAL_ANNOTATION}\":{value}}}}}"
-            );
-            let signal = annotated(config.as_bytes()).expect("a config");
-            assert_eq!(signal, name.and_then(Signal::parse), "{value}");
-        }
-        for config in ["{}", "{\"annotations\":null}", "{\"annotations\":{}}"] {
-            assert_eq!(annotated(config.as_bytes()).expect("a config"), None, "{config}");
-        }
-        let bad = format!("{{\"annotations\":{{\"{STOP_SIGNAL_ANNOTATION}\":\"BANG\"}}}}");
-        for config in ["", "7", "{\"annotations\":7}", &bad] {
-            assert!(annotated(config.as_bytes()).is_err(), "{config}");
         }
     }
 }

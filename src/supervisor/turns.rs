@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::source::{CONTAINER, Part, ProcessId, Source};
 use super::{At, Supervisor};
-use crate::core::Event;
+use crate::core::{Answer, Event};
 use crate::data::{ClientId, Turn};
 use crate::error::reason;
 use crate::plan::Stream;
@@ -64,11 +64,13 @@ impl Supervisor {
         self.diagnostics.turn();
         self.drop_ended_control_clients();
         if self.container.is_drained(&self.sinks) {
-            self.happen(CONTAINER, Event::Drained);
+            self.happen(CONTAINER, Event::Answered(Answer::Drained));
         }
         if self.container.core.deadline().is_some_and(|deadline| now >= deadline) {
             self.happen(CONTAINER, Event::Tick);
         }
+        self.look_whether_abandoned();
+        self.save_state();
     }
 
     fn on_signals(&mut self) {
@@ -213,9 +215,7 @@ impl Supervisor {
     }
 
     fn on_oom(&mut self) {
-        if self.oom.as_mut().is_some_and(|watch| watch.turn()) {
-            self.note_oom();
-        }
+        self.look_for_oom();
     }
 
     /// A process that is not our child has ended: how can be learnt once it was reaped.

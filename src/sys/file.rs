@@ -13,6 +13,8 @@ use crate::error::reason;
 /// How many temporary names are tried before the directory is given up. Names that exist already
 /// were left by supervisors that died in [`write_new`] and had this one's pid.
 const TEMP_NAMES: u32 = 16;
+/// How they begin.
+const TEMP_PREFIX: &str = ".conward-";
 
 /// Writes a file that watchers of its directory see appear once, with its complete content.
 ///
@@ -80,7 +82,7 @@ fn create_temp(dir: &Path, mode: u32) -> io::Result<(File, PathBuf)> {
     options.write(true).create_new(true).mode(mode).custom_flags(libc::O_NOFOLLOW);
     let mut attempt = 0;
     loop {
-        let temp = dir.join(format!(".conward-{}-{attempt}", std::process::id()));
+        let temp = dir.join(format!("{TEMP_PREFIX}{}-{attempt}", std::process::id()));
         match options.open(&temp) {
             Ok(file) => return Ok((file, temp)),
             Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt + 1 < TEMP_NAMES => {
@@ -89,6 +91,24 @@ fn create_temp(dir: &Path, mode: u32) -> io::Result<(File, PathBuf)> {
             Err(error) => return Err(at_step("create", &temp, &error)),
         }
     }
+}
+
+/// Removes a directory, and before that what supervisors that were killed in [`write_new`] left in it.
+///
+/// # Errors
+///
+/// Those of rmdir(2), `DirectoryNotEmpty` among them.
+pub fn remove_dir(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
+        other => return other,
+    }
+    for entry in fs::read_dir(dir)?.flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(TEMP_PREFIX.as_bytes()) {
+            remove(&entry.path());
+        }
+    }
+    fs::remove_dir(dir)
 }
 
 fn fill(file: &mut File, bytes: &[u8], sync: bool) -> io::Result<()> {
@@ -201,6 +221,21 @@ mod tests {
         symlink("/nowhere", &stale).unwrap();
         write_new(&dir.path().join("pid"), b"1", 0o644, false).unwrap();
         assert!(fs::symlink_metadata(&stale).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn a_directory_goes_with_what_the_dead_left() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = base.path().join("dir");
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join(".conward-7-0"), "{").unwrap();
+        fs::write(dir.join("other"), "").unwrap();
+        assert_eq!(remove_dir(&dir).unwrap_err().kind(), ErrorKind::DirectoryNotEmpty);
+        assert_eq!(names(&dir), ["other"]);
+        fs::remove_file(dir.join("other")).unwrap();
+        fs::write(dir.join(".conward-7-0"), "{").unwrap();
+        remove_dir(&dir).unwrap();
+        assert!(!dir.exists());
     }
 
     #[test]

@@ -99,7 +99,8 @@ fn a_refusal_has_the_reason_of_criu() {
         container.client.ok("wait");
         let exited = std::iter::from_fn(|| Some(container.client.event()))
             .find(|event| matches!(event.what, What::Exited { .. }));
-        assert_eq!(exited.expect("an event").cause, Cause::Container);
+        let by = Cause::Client { client: container.client.greeting.client, op: Some(Op::Kill) };
+        assert_eq!(exited.expect("an event").cause, by);
         container.end();
     }
 }

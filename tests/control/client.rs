@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use conward_protocol::codec::{Asked, Message, message, request_line};
@@ -24,7 +25,11 @@ pub struct Client {
 
 /// A connection, nothing read yet. The path may be too long for an address (unix(7)).
 pub fn connect(place: &Place) -> std::io::Result<UnixStream> {
-    let dir = File::options().read(true).custom_flags(libc::O_PATH).open(crate::directory(place))?;
+    connect_in(&crate::directory(place))
+}
+
+fn connect_in(dir: &Path) -> std::io::Result<UnixStream> {
+    let dir = File::options().read(true).custom_flags(libc::O_PATH).open(dir)?;
     let stream = UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET_FILE}", dir.as_raw_fd()))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -63,7 +68,15 @@ impl Client {
 
     /// The same; `Err` with what came instead of a greeting.
     pub fn try_connect(place: &Place) -> Result<Client, Vec<Message>> {
-        let mut stream = connect(place).expect("connect to the control socket");
+        Client::greeted(connect(place).expect("connect to the control socket"))
+    }
+
+    /// The same, of a supervisor whose control directory is this one.
+    pub fn connect_in(dir: &Path) -> Client {
+        Client::greeted(connect_in(dir).expect("connect to the control socket")).expect("a greeting")
+    }
+
+    fn greeted(mut stream: UnixStream) -> Result<Client, Vec<Message>> {
         let mut bytes = Vec::new();
         let mut told = Vec::new();
         while let Some(line) = line(&mut stream, &mut bytes) {

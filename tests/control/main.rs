@@ -5,13 +5,16 @@
 mod busy;
 mod checkpoint;
 mod client;
+mod delete;
 mod end;
 mod events;
 mod isolation;
+mod keep;
 mod lines;
 mod malformed;
 mod place;
 mod privileges;
+mod record;
 mod runtime;
 mod states;
 mod vanish;
@@ -68,6 +71,15 @@ fn container<'a>(place: &'a Place, script: Script, args: &[&str]) -> Container<'
     running.go();
     let pid = Some(running.pid());
     Container { running, client: Client::connect(place), gate, pid }
+}
+
+/// A started container whose supervisor has these arguments and no exit command, and a client.
+fn started<'a>(place: &'a Place, script: Script, args: &[&str]) -> (Running<'a>, Client) {
+    place.script(&script);
+    let running = launch(place).args(args).start().created();
+    let mut client = Client::connect(place);
+    client.ok("start");
+    (running, client)
 }
 
 /// One in this state. `deleted` is none: the supervisor is gone then.

@@ -3,6 +3,7 @@
 //! Needs root, runc and busybox; fails, and says what is missing, without them.
 
 mod control;
+mod end;
 mod exec;
 mod lifecycle;
 mod memory;

@@ -24,4 +24,15 @@ pub(super) static FLAGS: &[Flag] = &[
         "Time to wait before the exit command",
         "How long to wait before the exit command is started. A negative time is refused.",
     ),
+    Flag::switch("delete-on-exit", |w| &mut w.delete_on_exit).says(
+        "Have the runtime delete the container at its end",
+        "When the end was recorded and the exit command is over, have the runtime delete the container. What \
+         comes of that is added to the exit record, and changes no status. Cannot be combined with `--exec`.",
+    ),
+    Flag::switch("keep-state", |w| &mut w.keep_state).says(
+        "Keep state and exit record after the end",
+        "Leave the files in the control directory when the container has ended, until a manager asks for \
+         `delete`, and stay as long as one is connected. It needs a control directory, and cannot be combined \
+         with `--exec`.",
+    ),
 ];

@@ -186,7 +186,8 @@ mod tests {
         seccomp-notify-plugins - S -";
 
     /// Options of our own.
-    const OWN: [&str; 2] = ["control-dir - S -", "log-journal-priority - F -"];
+    const OWN: [&str; 4] =
+        ["control-dir - S -", "delete-on-exit - F -", "keep-state - F -", "log-journal-priority - F -"];
 
     fn row(flag: &Flag) -> String {
         let takes = match flag.set {

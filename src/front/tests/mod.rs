@@ -78,6 +78,7 @@ fn least_plan() -> Plan {
         records: Records::default(),
         report: ReportPlan { form: ReportForm::Pid, sync_pipe: None, start_pipe: None, attach_pipe: None },
         exit_command: None,
+        lifecycle: Lifecycle::default(),
         timeout: None,
         detach: Detach::Yes { pid_file: None },
         diagnostics: Diagnostics { level: LevelFilter::Warn, syslog: false, ident: "0123456789abc".into() },
@@ -158,6 +159,22 @@ fn errors_about_one_thing() {
     }
     let line = ["-c", "x", "-r", RUNTIME, "-l", "none"];
     assert_eq!(error(&line), "[conmon:e]: Container UUID not provided. Use --cuuid");
+}
+
+#[test]
+fn what_is_of_our_own_has_something_to_work_on() {
+    let own = ["--control-dir", "/x", "--keep-state", "--delete-on-exit"];
+    assert_eq!(least(&own).lifecycle, Lifecycle { keep_state: true, delete_on_exit: true });
+    let exec = ["-e", "--exec-process-spec", "p", "--control-dir", "/x"];
+    for name in ["--keep-state", "--delete-on-exit"] {
+        let line = [&LEAST[..], &exec, &[name]].concat();
+        let text = format!("conmon: {name} is about containers and cannot be used with --exec");
+        assert_eq!(error(&line), text);
+    }
+    for more in [&["--control-dir", "", "--keep-state"], &["--cid=a/b", "--control-dir=/x", "--keep-state"]] {
+        let error = error(&[&LEAST[..], more].concat());
+        assert!(error.starts_with("conmon: --keep-state needs a control directory: "), "{error}");
+    }
 }
 
 #[test]

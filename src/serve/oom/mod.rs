@@ -77,6 +77,8 @@ impl Counts {
 pub struct OomWatch {
     /// Open from the start: with a path, the answer could come from another cgroup of that name.
     counters: File,
+    /// Processes killed before the watch began.
+    before: u64,
     /// What was counted when we last looked. Only more than that is news.
     seen: Counts,
     /// v1: signalled by the kernel.
@@ -142,6 +144,11 @@ impl OomWatch {
             }
         }
     }
+
+    /// Processes that were killed since the watch began, as far as [`OomWatch::turn`] has seen.
+    pub fn kills(&self) -> u64 {
+        self.seen.oom_kill.saturating_sub(self.before)
+    }
 }
 
 impl AsFd for OomWatch {
@@ -202,7 +209,7 @@ fn watch_in(directory: &Path, hierarchy: Hierarchy) -> io::Result<Option<OomWatc
     };
     // After the registration: what happens in between is signalled.
     let seen = Counts::read(&counters)?;
-    Ok(Some(OomWatch { counters, seen, event, after_removal: 0 }))
+    Ok(Some(OomWatch { counters, before: seen.oom_kill, seen, event, after_removal: 0 }))
 }
 
 /// Has the kernel signal a new eventfd at each OOM (cgroup-v1/memory.rst, section 9).
@@ -246,16 +253,17 @@ mod tests {
         let mut watch = watch_in(dir.path(), Hierarchy::V2).unwrap().unwrap();
         assert!(!watch.turn());
         let table = [
-            ("max 9\noom 3\noom_kill 2\n", false),
-            ("oom 4\noom_kill 2\n", true),
-            ("oom 4\noom_kill 2\n", false),
-            ("oom 4\noom_kill 3\n", true),
-            ("oom 4\noom_kill 3\noom_group_kill 1\n", true),
-            ("oom 4\noom_kill 3\noom_group_kill 1\n", false),
+            ("max 9\noom 3\noom_kill 2\n", false, 0),
+            ("oom 4\noom_kill 2\n", true, 0),
+            ("oom 4\noom_kill 2\n", false, 0),
+            ("oom 4\noom_kill 3\n", true, 1),
+            ("oom 4\noom_kill 3\noom_group_kill 1\n", true, 1),
+            ("oom 4\noom_kill 3\noom_group_kill 1\n", false, 1),
+            ("oom 5\noom_kill 7\noom_group_kill 1\n", true, 5),
         ];
-        for (text, expected) in table {
+        for (text, expected, kills) in table {
             fs::write(&events, text).unwrap();
-            assert_eq!(watch.turn(), expected, "{text:?}");
+            assert_eq!((watch.turn(), watch.kills()), (expected, kills), "{text:?}");
         }
     }
 

@@ -25,6 +25,9 @@ pub fn created(call: &Call, pid: Pid) -> Result<(), String> {
 /// Does what is asked with a container made before.
 pub fn perform(call: &Call) -> Result<(), String> {
     let dir = call.state_dir().ok_or("no --root given")?;
+    if call.verb == Verb::Delete && call.force && !dir.exists() {
+        return Ok(());
+    }
     let mut state = load(&dir)?;
     misbehave(call.verb, &state)?;
     match call.verb {
