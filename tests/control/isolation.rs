@@ -165,3 +165,37 @@ fn the_environment_is_never_told() {
     let record = Record::read(&place.path("exit")).expect("record of the exit command");
     assert_eq!(record.env["PASSWORD"], SECRET);
 }
+
+/// By number only a child that has not been reaped can be meant for sure. All others are meant by handle, and
+/// after the end nobody.
+#[test]
+fn signals_go_by_handle_and_never_after_the_end() {
+    let place = place();
+    let trace = place.path("trace");
+    let mut gate = place.gate("gate");
+    let steps = [Step::Block(vec![15]), Step::AwaitStart, Step::Touch(place.path("runs")), Step::Pause];
+    place.script(&Script::of(steps));
+    let calls = "kill,tkill,tgkill,rt_sigqueueinfo,pidfd_send_signal";
+    let launch = launch(&place).gated_exit_command("exit", &gate).traced(calls, trace.clone());
+    let mut running = launch.start().created();
+    let mut client = Client::connect(&place);
+    client.ok("start");
+    place.await_file("runs");
+    client.ok("kill USR2");
+    wait_until("the container has ended", || client.state().exit.is_some());
+    wait_until("the exit command runs", || place.path("exit").exists());
+    let status = client.refused("kill TERM");
+    assert_eq!(status.code, conward_protocol::ErrorCode::NotRunning);
+    let supervisor = client.greeting.supervisor;
+    let term = nix::sys::signal::Signal::SIGTERM;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(supervisor), term).expect("the supervisor is there");
+    // It has been taken: nothing is done before the next request.
+    client.ok("state");
+    gate.open();
+    running.status();
+    let trace = fs::read_to_string(&trace).expect("trace");
+    let own = |line: &&str| line.split(' ').next() == Some(&supervisor.to_string()) && line.contains('(');
+    let sent: Vec<&str> = trace.lines().filter(own).collect();
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    assert!(sent[0].contains("pidfd_send_signal(") && sent[0].contains("SIGUSR2"), "{sent:?}");
+}
