@@ -37,6 +37,11 @@ impl Ready {
     pub fn to_read(id: SourceId) -> Ready {
         Ready { id, readable: true, writable: false, hung_up: false }
     }
+
+    /// Room to write, as if an edge had come.
+    pub fn to_write(id: SourceId) -> Ready {
+        Ready { id, readable: false, writable: true, hung_up: false }
+    }
 }
 
 /// The sources that are watched.

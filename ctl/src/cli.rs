@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use conward_protocol::{Signal, State, request};
+use conward_protocol::{Signal, State, Timestamp, request};
+
+use crate::logs::since;
 
 /// Create, run and look after containers under conward.
 ///
@@ -391,8 +393,11 @@ pub struct Logs {
     pub follow: bool,
     /// Only the last so many lines
     #[arg(short = 'n', long, value_name = "N")]
-    pub tail: Option<usize>,
-    /// Print times
+    pub tail: Option<u64>,
+    /// Only what is not older than this: a time (2026-08-01T12:00:00Z), or how long ago (30s, 10m, 1h30m)
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub since: Option<Timestamp>,
+    /// Print times, in UTC
     #[arg(short, long)]
     pub timestamps: bool,
     /// The container

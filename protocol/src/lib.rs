@@ -17,6 +17,7 @@ pub mod codec;
 pub mod event;
 mod exit;
 mod greeting;
+pub mod k8s;
 pub mod limits;
 mod line;
 mod op;

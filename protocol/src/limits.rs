@@ -27,6 +27,8 @@ pub const REPLAY_MAX: u64 = 64 * 1024;
 /// Bytes of the text of one log record in a line of `logs`, at most: six for one, the most that JSON
 /// needs, fit in a line. A longer record comes in pieces, all but the last marked `partial`.
 pub const LOG_TEXT_MAX: usize = 8 * 1024;
+/// Requests `logs` at work at once, of all clients. The next is answered with `busy`.
+pub const LOGS_MAX: usize = 64;
 /// Levels of nesting of a request at most. Deeper is `bad-json`.
 pub const DEPTH_MAX: usize = 32;
 /// Bytes of a tag at most, as JSON. A longer one is `bad-request`, answered without a tag.

@@ -175,6 +175,7 @@ fn limits_are_those_of_the_code() {
         limits::EXECS_KEPT,
         limits::REPLAY_MAX as usize,
         limits::LOG_TEXT_MAX,
+        limits::LOGS_MAX,
         limits::MESSAGE_MAX,
         limits::HOOK_OUTPUT_MAX,
     ];

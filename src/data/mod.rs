@@ -10,4 +10,5 @@ mod tests;
 
 pub use clients::{ClientId, Clients, Received};
 pub use input::{Input, Step};
+pub use outbox::PARTING_LIMIT;
 pub use pump::{Pump, Taken, Turn};

@@ -184,6 +184,16 @@ impl Control {
         }
     }
 
+    /// Bytes that wait for a client.
+    pub fn queued(&self, id: ControlId) -> usize {
+        self.clients.iter().find(|client| client.id == id).map_or(0, |client| client.queued)
+    }
+
+    /// The clients for which nothing waits.
+    pub fn served(&self) -> Vec<ControlId> {
+        self.clients.iter().filter(|client| client.queued == 0).map(|client| client.id).collect()
+    }
+
     /// A client that is to be removed, and how many bytes waited for it if it did not read; `None` if it
     /// has gone by itself.
     pub fn ended(&self) -> Option<(ControlId, Option<usize>)> {

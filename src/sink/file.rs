@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
@@ -10,15 +11,16 @@ use crate::error::{Error, reason};
 use crate::plan::{FileLog, Stream};
 use crate::sink::gap::Gaps;
 use crate::sink::k8s::{Records, Room, first_cost};
-use crate::sink::place::Place;
+use crate::sink::place::{FileId, Place};
 use crate::sink::stamp::Stamps;
+use crate::sink::trail::Trail;
 use crate::sink::{Counts, STREAMS};
 use crate::sys::clock::Timestamp;
 
 /// A log file and what is left of its limits.
 #[derive(Debug)]
 pub struct FileSink {
-    place: Place,
+    trail: Trail,
     size_max: u64,
     global_max: u64,
     keep: Option<u32>,
@@ -73,7 +75,7 @@ impl FileSink {
         let file = place.open().map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         Ok(FileSink {
-            place,
+            trail: Trail::new(place, &file).map_err(failed)?,
             size_max: plan.size_max.unwrap_or(u64::MAX),
             global_max: plan.global_max.unwrap_or(u64::MAX),
             keep: plan.keep,
@@ -97,7 +99,7 @@ impl FileSink {
         let now = now.max(state.latest);
         state.latest = now;
         if self.total >= self.global_max {
-            state.counts.withheld += chunk.len() as u64;
+            self.withhold(stream, chunk.len());
             return;
         }
         if self.looked.replace(second) != Some(second) {
@@ -107,7 +109,7 @@ impl FileSink {
         let mut rest = chunk;
         while !rest.is_empty() {
             let Some(room) = self.room(rest) else {
-                self.streams[stream as usize].counts.withheld += rest.len() as u64;
+                self.withhold(stream, rest.len());
                 return;
             };
             let (head, tail) = rest.split_at(self.records.fill(stream, rest, room));
@@ -122,13 +124,13 @@ impl FileSink {
     /// Puts a new file in place of the old (ctl `2 0 0`), rotating if that was asked for.
     pub fn reopen(&mut self) {
         let renewed = match self.keep {
-            Some(keep) => self.place.rotate(keep),
-            None => self.place.replace(),
+            Some(keep) => self.trail.place.rotate(keep),
+            None => self.trail.place.replace(),
         };
         match renewed {
             Ok(file) => {
                 if self.overdue.take().is_some() {
-                    log::warn!("log file {}: a new one is in place now", self.place.path().display());
+                    log::warn!("log file {}: a new one is in place now", self.trail.place.path().display());
                 }
                 self.adopt(file, 0);
             }
@@ -136,7 +138,7 @@ impl FileSink {
                 let delay = match self.overdue {
                     Some(retry) => (retry.delay * 2).min(RETRY.1),
                     None => {
-                        let path = self.place.path().display();
+                        let path = self.trail.place.path().display();
                         log::warn!("cannot renew log file {path}, the old one grows: {}", reason(&error));
                         RETRY.0
                     }
@@ -165,7 +167,7 @@ impl FileSink {
         } else if !self.gaps.is_empty() {
             self.begin(now);
             if let Err(error) = self.flush(Stream::Stdout, 0) {
-                let path = self.place.path().display();
+                let path = self.trail.place.path().display();
                 log::warn!("log file {path} does not tell of its gap: {}", reason(&error));
             }
         }
@@ -176,8 +178,30 @@ impl FileSink {
         if let (Ok(file), true) = (&self.file, self.sync)
             && let Err(error) = file.sync_all()
         {
-            log::warn!("cannot sync log file {}: {}", self.place.path().display(), reason(&error));
+            log::warn!("cannot sync log file {}: {}", self.trail.place.path().display(), reason(&error));
         }
+    }
+
+    /// The files that make up the log, and its gaps.
+    pub fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
+    /// Bytes written so far. It changes whenever there is something new to be read.
+    pub fn written(&self) -> u64 {
+        self.total
+    }
+
+    /// Opens the file that is written to, wherever it has been moved, to read it. `None`: it is another one.
+    pub fn open_current(&self, id: FileId) -> Option<io::Result<File>> {
+        let file = self.file.as_ref().ok()?;
+        let current = FileId::of(file).is_ok_and(|current| current == id);
+        current.then(|| File::open(format!("/proc/self/fd/{}", file.as_raw_fd())))
+    }
+
+    /// Closes the file. What is known of it stays.
+    pub fn close(self) -> Trail {
+        self.trail
     }
 
     /// What became of this stream's bytes.
@@ -215,13 +239,16 @@ impl FileSink {
             state.counts.logged -= bytes;
             state.counts.lost += bytes;
             self.gaps.add(stream, bytes, state.seen, now, "the log file was removed");
+            if bytes > 0 {
+                self.trail.lose(stream, self.size);
+            }
         }
     }
 
     /// Opens or creates the file that was removed.
     fn open_again(&mut self) {
-        let path = self.place.path().display();
-        match self.place.open().and_then(|file| Ok((file.metadata()?.len(), file))) {
+        let path = self.trail.place.path().display();
+        match self.trail.place.open().and_then(|file| Ok((file.metadata()?.len(), file))) {
             Ok((size, file)) => {
                 log::warn!("log file {path} was removed; it is open again");
                 self.adopt(file, size);
@@ -238,6 +265,7 @@ impl FileSink {
 
     /// Goes on in another file. No line of it is unfinished.
     fn adopt(&mut self, file: File, size: u64) {
+        self.trail.add(&file);
         self.file = Ok(file);
         self.size = size;
         for state in &mut self.streams {
@@ -309,7 +337,7 @@ impl FileSink {
             let torn = (written - kept.bytes) as u64;
             let cut = file.metadata().and_then(|metadata| file.set_len(metadata.len().saturating_sub(torn)));
             if let Err(error) = cut {
-                let path = self.place.path().display();
+                let path = self.trail.place.path().display();
                 log::warn!("log file {path} has a torn record that cannot be cut off: {}", reason(&error));
             }
         }
@@ -328,18 +356,27 @@ impl FileSink {
         }
         log::warn!(
             "log file {}: output is logged again, {bytes} bytes are missing",
-            self.place.path().display()
+            self.trail.place.path().display()
         );
     }
 
     /// Counts output that could not be logged.
     fn lose(&mut self, stream: Stream, bytes: u64, now: Timestamp, cause: &str) {
         if bytes > 0 && self.gaps.is_empty() && self.file.is_ok() {
-            let path = self.place.path().display();
+            let path = self.trail.place.path().display();
             log::warn!("log file {path}: output is lost until this changes: {cause}");
         }
         self.streams[stream as usize].counts.lost += bytes;
         self.gaps.add(stream, bytes, now, now, cause);
+        if bytes > 0 {
+            self.trail.lose(stream, self.size);
+        }
+    }
+
+    /// Counts output that is beyond the limit of the log.
+    fn withhold(&mut self, stream: Stream, bytes: usize) {
+        self.streams[stream as usize].counts.withheld += bytes as u64;
+        self.trail.lose(stream, self.size);
     }
 }
 

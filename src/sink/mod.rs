@@ -8,8 +8,12 @@ mod gap;
 mod journald;
 mod k8s;
 mod place;
+mod reader;
 mod stamp;
+mod trail;
 
+use std::fs::File;
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::Instant;
@@ -19,6 +23,10 @@ use crate::plan::{Identity, LogPlan, Stream};
 use crate::sys::clock::Timestamp;
 use file::FileSink;
 use journald::JournalSink;
+use place::FileId;
+use trail::Trail;
+
+pub use reader::{Reader, Turn};
 
 /// Both streams, in the order of their numbers.
 const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
@@ -41,6 +49,9 @@ pub struct Sinks {
     journal: Option<JournalSink>,
     /// What they had counted when they were closed, by the numbers of the streams.
     last: [Tally; 2],
+    /// Of the log file, after it was closed.
+    trail: Option<Trail>,
+    finished: bool,
 }
 
 /// What each sink counts for one stream.
@@ -64,7 +75,7 @@ impl Sinks {
         let journal =
             plan.journal.as_ref().map(|plan| JournalSink::open(plan, identity, socket)).transpose()?;
         let file = plan.file.as_ref().map(FileSink::open).transpose()?;
-        Ok(Sinks { file, journal, last: Default::default() })
+        Ok(Sinks { file, journal, last: Default::default(), trail: None, finished: false })
     }
 
     /// Logs a chunk of at most 128 KiB that arrived at `now`. Never fails. Call it only
@@ -124,6 +135,12 @@ impl Sinks {
         if let Some(file) = &mut self.file {
             file.finish(now);
         }
+        self.finished = true;
+    }
+
+    /// Whether the last chunk is in the log.
+    pub fn is_finished(&self) -> bool {
+        self.finished
     }
 
     /// fsync(2) of the log file, if the plan says so. This may wait for a disk, so it belongs after the
@@ -137,8 +154,26 @@ impl Sinks {
     /// Closes the log. Nothing can be written or reopened any more.
     pub fn close(&mut self) {
         self.last = STREAMS.map(|stream| self.counts(stream));
-        self.file = None;
+        self.trail = self.file.take().map(FileSink::close);
         self.journal = None;
+    }
+
+    /// A number that changes whenever there is something new to be read from the log file.
+    pub fn written(&self) -> u64 {
+        self.file.as_ref().map_or(0, FileSink::written)
+    }
+
+    /// The files that make up the log; `None` without a log file.
+    fn trail(&self) -> Option<&Trail> {
+        self.file.as_ref().map(FileSink::trail).or(self.trail.as_ref())
+    }
+
+    /// Opens a file of the log to read it. `None`: it is gone.
+    fn open_to_read(&self, id: FileId) -> io::Result<Option<File>> {
+        match self.file.as_ref().and_then(|file| file.open_current(id)) {
+            Some(current) => current.map(Some),
+            None => self.trail().map_or(Ok(None), |trail| trail.place.find(id)),
+        }
     }
 
     /// What became of this stream's bytes. What a sink still holds back, or keeps as an unfinished

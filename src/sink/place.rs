@@ -19,6 +19,29 @@ pub struct Place {
     allowed: Vec<PathBuf>,
 }
 
+/// What tells a file from others that are there at the same time, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    /// That of an open file.
+    pub fn of(file: &File) -> io::Result<FileId> {
+        Ok(FileId::from(&fstat(file)?))
+    }
+}
+
+impl From<&FileStat> for FileId {
+    fn from(stat: &FileStat) -> FileId {
+        FileId { device: stat.st_dev, inode: stat.st_ino }
+    }
+}
+
+/// Old files that are looked for, at most: what is older is not read.
+const OLD_FILES_MAX: u32 = 1000;
+
 /// The directory of the file, held open so that what was checked is what is used, and the file's
 /// name in it.
 struct Spot {
@@ -86,6 +109,25 @@ impl Place {
         Ok(file)
     }
 
+    /// The files of the log, the newest first: the one at the path, if it is there, then those with a
+    /// number, up to the first that is missing.
+    pub fn list(&self) -> io::Result<Vec<FileId>> {
+        Ok(self.spot()?.files().map(|(_, stat)| FileId::from(&stat)).collect())
+    }
+
+    /// Opens a file of the log to read it. `None`: it is gone.
+    pub fn find(&self, id: FileId) -> io::Result<Option<File>> {
+        let spot = self.spot()?;
+        let Some((name, stat)) = spot.files().find(|(_, stat)| FileId::from(stat) == id) else {
+            return Ok(None);
+        };
+        must_be_regular(&stat)?;
+        let flags =
+            OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let file = File::from(openat(&spot.dir, name.as_os_str(), flags, Mode::empty())?);
+        Ok(Some(file).filter(|file| FileId::of(file).is_ok_and(|found| found == id)))
+    }
+
     /// Opens the directory and checks it.
     fn spot(&self) -> io::Result<Spot> {
         let (Some(parent), Some(name)) = (self.path.parent(), self.path.file_name()) else {
@@ -113,6 +155,13 @@ const MODE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR).union(Mode::S_IRGRP);
 impl Spot {
     fn stat(&self, name: &OsStr) -> Result<FileStat, Errno> {
         fstatat(&self.dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+    }
+
+    /// The log, and the old files by number.
+    fn files(&self) -> impl Iterator<Item = (OsString, FileStat)> {
+        let first = self.stat(&self.name).ok().map(|stat| (self.name.clone(), stat));
+        let old = (1..=OLD_FILES_MAX).map(|number| numbered(&self.name, number));
+        first.into_iter().chain(old.map_while(|name| self.stat(&name).ok().map(|stat| (name, stat))))
     }
 
     fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), Errno> {

@@ -15,7 +15,7 @@ use crate::serve::control::{Accepted, ControlId, Heard};
 use crate::sys::process;
 
 /// The operations that this version knows; a manager finds them in the greeting.
-const KNOWN: [Op; 17] = [
+const KNOWN: [Op; 18] = [
     Op::State,
     Op::Start,
     Op::Kill,
@@ -29,6 +29,7 @@ const KNOWN: [Op; 17] = [
     Op::Stats,
     Op::Wait,
     Op::Subscribe,
+    Op::Logs,
     Op::ReopenLogs,
     Op::Checkpoint,
     Op::Delete,
@@ -92,6 +93,7 @@ impl Supervisor {
     pub(super) fn on_control_client(&mut self, id: ControlId, ready: Ready) {
         if let (true, Some(control)) = (ready.writable, &mut self.endpoints.control) {
             control.flush(id);
+            self.read_logs(id);
         }
         for _ in 0..READ_BUDGET {
             let Some(control) = &mut self.endpoints.control else { return };
@@ -130,13 +132,14 @@ impl Supervisor {
         }
     }
 
-    fn drop_control_client(&mut self, id: ControlId) {
+    pub(super) fn drop_control_client(&mut self, id: ControlId) {
         self.waiters.retain(|waiter| waiter.client != id);
         if let Some(stopping) = &mut self.stopping {
             stopping.forget(id);
         }
         self.removal.forget(id);
         self.subscribers.retain(|&subscriber| subscriber != id);
+        self.readings.retain(|reading| reading.client != id);
         if let Some(fd) = self.endpoints.control.as_mut().and_then(|control| control.remove(id)) {
             self.close(fd);
             self.reactor.again(Ready::to_read(Source::ControlListener.id()));

@@ -12,6 +12,7 @@ mod exit_record;
 mod ground;
 mod guard;
 mod life;
+mod logs;
 mod operations;
 mod perform;
 mod process;
@@ -51,6 +52,7 @@ use evidence::Evidence;
 use exit_record::ExitRecord;
 use ground::{Endpoints, Ground, Lent};
 use life::Life;
+use logs::Reading;
 use operations::{Operation, OperationId};
 use process::Process;
 use record::Unwritten;
@@ -84,6 +86,10 @@ pub struct Supervisor {
     begun: Instant,
     subscribers: Vec<ControlId>,
     waiters: Vec<Waiter>,
+    /// Requests for which the log is being read.
+    readings: Vec<Reading>,
+    /// How long the end waits for them.
+    readings_due: Option<Instant>,
     /// Runtimes at work for a request.
     operations: Vec<Operation>,
     next_operation: OperationId,
@@ -200,6 +206,8 @@ impl Supervisor {
             begun: Instant::now(),
             subscribers: Vec::new(),
             waiters: Vec::new(),
+            readings: Vec::new(),
+            readings_due: None,
             operations: Vec::new(),
             next_operation: 0,
             untidy: false,
@@ -271,8 +279,7 @@ impl Supervisor {
     fn turn_until_finished(&mut self) -> u8 {
         let mut ready: Vec<Ready> = Vec::new();
         loop {
-            let owes_nothing = self.container.pump.clients.is_empty() && self.unwritten.is_empty();
-            if let Some(status) = self.finished.filter(|_| owes_nothing) {
+            if let Some(status) = self.finished.filter(|_| self.owes_nothing()) {
                 return status;
             }
             if std::mem::take(&mut self.untidy) {
@@ -290,12 +297,18 @@ impl Supervisor {
         }
     }
 
+    /// Whether clients and files have what they are to have.
+    fn owes_nothing(&self) -> bool {
+        self.container.pump.clients.is_empty() && self.unwritten.is_empty() && self.readings_due.is_none()
+    }
+
     /// When the loop must go on even if nothing comes; `None` while the container just runs.
     fn deadline(&self) -> Option<Instant> {
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
-        let ours = [unwritten, late, stopping, self.sinks.deadline(), self.container.deadline()];
+        let ours =
+            [unwritten, late, stopping, self.readings_due, self.sinks.deadline(), self.container.deadline()];
         ours.into_iter().flatten().min()
     }
 

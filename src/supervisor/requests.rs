@@ -55,6 +55,7 @@ impl Supervisor {
                 let (missed, _) = self.life.events.after(since);
                 Ok(Some(Body::Subscribed(body::Subscribed { missed, last })))
             }
+            Request::Logs(logs) => self.logs(id, tag, logs),
             Request::ReopenLogs => {
                 self.sinks.reopen();
                 self.announce(What::LogsReopened, cause);
@@ -68,7 +69,7 @@ impl Supervisor {
             Request::Delete(delete) => self.delete(id, tag, delete),
             Request::Checkpoint(checkpoint) => self.checkpoint(id, tag, checkpoint),
             Request::Debug(debug) => Ok(Some(self.debug(debug))),
-            Request::Attach(_) | Request::Exec(_) | Request::Logs(_) | Request::Upgrade(_) => {
+            Request::Attach(_) | Request::Exec(_) | Request::Upgrade(_) => {
                 let message = format!("{}: this version of the supervisor cannot do it", request.op());
                 Err(Failure::new(ErrorCode::Unsupported, message))
             }
@@ -155,7 +156,8 @@ impl Supervisor {
         let waiting = self.waiters.iter().filter(|waiter| waiter.client == id).count();
         let running = self.operations.iter().filter(|operation| operation.task.client() == Some(id)).count();
         let stopping = self.stopping.as_ref().map_or(0, |stopping| stopping.askers(id));
-        if waiting + running + stopping + self.removal.askers(id) < IN_FLIGHT_MAX {
+        let reading = self.readings.iter().filter(|reading| reading.client == id).count();
+        if waiting + running + stopping + reading + self.removal.askers(id) < IN_FLIGHT_MAX {
             return Ok(());
         }
         let message = format!("{op}: {IN_FLIGHT_MAX} requests of this client wait for their answer already");

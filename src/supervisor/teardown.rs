@@ -114,9 +114,10 @@ impl Supervisor {
         }
         self.answer_removal();
         self.give_up_operations();
-        if let Some(control) = self.endpoints.control.take() {
+        if let Some(control) = &self.endpoints.control {
             if keep { control.remove_socket() } else { control.remove_all() }
         }
+        self.close_control();
         if let Some(attach) = &self.endpoints.attach {
             attach.unlink_link();
         }

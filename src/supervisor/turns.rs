@@ -71,6 +71,8 @@ impl Supervisor {
         }
         self.look_whether_abandoned();
         self.save_state();
+        self.let_readers_go(now);
+        self.wake_readings();
     }
 
     fn on_signals(&mut self) {

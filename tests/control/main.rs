@@ -11,6 +11,7 @@ mod events;
 mod isolation;
 mod keep;
 mod lines;
+mod logs;
 mod malformed;
 mod place;
 mod privileges;

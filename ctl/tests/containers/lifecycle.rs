@@ -84,12 +84,39 @@ fn logs_are_the_output() {
     assert_eq!(ctl.ctl(&["logs", id]).err, "oops\n");
     assert_eq!(ctl.ctl(&["logs", "--tail=1", "-t", id]).out.len(), 0, "the last is of stderr");
     assert_eq!(ctl.ctl(&["logs", "-n0", id]).out, "");
+    assert_eq!(ctl.ctl(&["logs", "--since=1h", id]).ok(), "a\nb\nc");
+    assert_eq!(ctl.ctl(&["logs", "--since=2999-01-01T00:00:00Z", id]).ok(), "");
+    assert!(ctl.ctl(&["logs", "--since=yesterday", id]).failed(125).contains("how long ago"));
+    let stamped = ctl.ctl(&["logs", "-t", "--tail=3", id]).ok();
+    assert!(stamped.lines().all(|line| line.starts_with("20") && line.contains("Z ")), "{stamped}");
+    assert_eq!(stamped.lines().count(), 2, "{stamped}");
     let attached = conward_testkit::sandbox::feed(&mut ctl.command(&["attach", id]), b"go\n", "attach");
     assert_eq!(String::from_utf8_lossy(&attached.stdout), "end\n");
     assert_eq!(attached.status.code(), Some(0));
     let followed = following.wait_with_output().expect("logs -f");
     assert_eq!(String::from_utf8_lossy(&followed.stdout), "a\nb\ncend\n");
     assert_eq!(followed.status.code(), Some(0));
+}
+
+#[test]
+fn the_log_of_a_dead_supervisor_is_read_from_its_files() {
+    let ctl = Ctl::new("echo a; echo b; echo oops >&2; sleep 1000");
+    let id = ctl.id();
+    ctl.make("run", &["-d"]).ok();
+    wait_until("all is logged", || ctl.ctl(&["logs", id]).err == "oops\n");
+    let alive = [ctl.ctl(&["logs", id]), ctl.ctl(&["logs", "-t", "-n1", id])];
+    let log = ctl.state()["log"].as_str().expect("a log file").to_owned();
+    let (state, supervisor) = (ctl.state().to_string(), ctl.state()["supervisor"].to_string());
+    ctl.container.sandbox.script(&format!("kill -KILL {supervisor}"));
+    wait_until("the supervisor is dead", || ctl.list(&["state=dead"]).len() == 1);
+    ctl.container.sandbox.script(&format!("echo '{state}' >/run/conward/{id}/state.json"));
+    for (alive, dead) in alive.into_iter().zip([ctl.ctl(&["logs", id]), ctl.ctl(&["logs", "-t", "-n1", id])])
+    {
+        assert_eq!((alive.out, alive.err), (dead.out, dead.err));
+    }
+    std::fs::write(format!("{log}.1"), "2026-11-21T17:32:00.5+00:00 stdout F old\n").expect("an old file");
+    assert_eq!(ctl.ctl(&["logs", "-n9", id]).ok(), "old\na\nb\n");
+    assert_eq!(ctl.ctl(&["logs", "-f", "--since=1h", id]).ok(), "a\nb\n");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod files;
 mod full_disk;
 mod journal;
 mod journald;
+mod reader;
 mod rotation;
 
 use std::path::Path;
