@@ -240,9 +240,9 @@ fn a_plain_users_supervisor_belongs_to_root() {
     let mut client = Client::connect(&place);
     assert_eq!(client.state().capabilities, [""; 0]);
     client.ok("start");
+    wait_until("it is logged", || place.log_records().len() == 1);
     client.ok("stop timeout_ms=20000");
     assert_eq!(running.status(), 143);
-    assert_eq!(place.log_records().len(), 1);
 }
 
 /// A process with these capabilities, and no more.
