@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Supervisor;
 use crate::error::reason;
-use crate::sys::capability::{self, DAC_OVERRIDE, Held, KILL, SYS_RESOURCE, Set};
+use crate::sys::capability::{self, DAC_OVERRIDE, Held, KILL, SYS_PTRACE, SYS_RESOURCE, Set};
 
 /// What is kept, and why. Everything else goes.
 const KEPT: [(u32, &str); 3] = [
@@ -22,13 +22,7 @@ const KEPT: [(u32, &str); 3] = [
 
 impl Supervisor {
     /// Becomes one that cannot be looked into, and drops what is not [`KEPT`].
-    ///
-    /// In this order: who has few capabilities may be traced by any process of its user that has as many
-    /// (ptrace(2)), which in a container without a user namespace is the container.
-    pub(super) fn give_up_privileges(&mut self) {
-        if let Err(error) = capability::hide() {
-            log::warn!("cannot keep others from looking into the supervisor: {}", reason(&error));
-        }
+    pub(super) fn give_up_privileges(&self) {
         if let Err(error) = self.inherited.keep() {
             log::warn!("cannot keep descriptors from later programs: {}", reason(&error));
         }
@@ -39,9 +33,15 @@ impl Supervisor {
 
     fn drop_capabilities(&self) -> std::io::Result<()> {
         let held = capability::held()?;
-        if held == Held::default() {
+        // The runtime is handed files by `/proc/PID/fd` of the supervisor. That of one which cannot be looked
+        // into takes this capability; a plain user's has none.
+        if !held.permitted.has(SYS_PTRACE) {
+            log::debug!("no capability is dropped: the runtime would have to trace the supervisor");
             return Ok(());
         }
+        // First: who has few capabilities may be traced by any process of its user that has as many (ptrace(2)),
+        // which without a user namespace the container may be.
+        capability::hide()?;
         if !capability::children_regain(&held) {
             log::debug!("no capability is dropped: the runtime could not have it back");
             return Ok(());

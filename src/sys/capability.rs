@@ -9,6 +9,8 @@ pub const DAC_OVERRIDE: u32 = 1;
 /// See [`DAC_OVERRIDE`].
 pub const KILL: u32 = 5;
 /// See [`DAC_OVERRIDE`].
+pub const SYS_PTRACE: u32 = 19;
+/// See [`DAC_OVERRIDE`].
 pub const SYS_RESOURCE: u32 = 24;
 
 /// All names, by number, as of Linux 6.18 (the last one is of Linux 5.9).
@@ -220,7 +222,7 @@ mod tests {
         assert_eq!(set.without(Set::of(&[40, 1])), Set::of(&[KILL, 63]));
         assert_eq!(set.and(Set::of(&[40, 1])), Set::of(&[40]));
         assert!(set.has(63) && !set.has(DAC_OVERRIDE));
-        assert_eq!(Set::of(&[SYS_RESOURCE]).names(), ["CAP_SYS_RESOURCE"]);
+        assert_eq!(Set::of(&[SYS_RESOURCE, SYS_PTRACE]).names(), ["CAP_SYS_PTRACE", "CAP_SYS_RESOURCE"]);
     }
 
     /// The kernel's own text of the same sets.

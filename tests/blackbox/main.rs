@@ -1,6 +1,5 @@
-//! What callers can observe of conward, with a runtime that does as it is told. Most tests run
-//! as any user; those that look into the supervisor (its descriptors, its system calls) need root, since nobody
-//! else may, and some need user namespaces without it.
+//! What callers can observe of conward, with a runtime that does as it is told. No test needs root,
+//! but without it some need user namespaces.
 //!
 //! With `CONWARD_BIN=/usr/bin/conmon` the same tests look at the reference: most of them pass, and
 //! those that fail there are the faults which conward does not repeat.

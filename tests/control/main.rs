@@ -1,6 +1,5 @@
 //! What managers can observe on the control socket, with a runtime that does as it is told. Runs as
-//! any user, but for what looks into the supervisor (only root may) and for `privileges`; one test needs a
-//! second user id, and fails where there is none to be had.
+//! any user, but for `privileges`; two tests need a second user id, and fail where there is none to be had.
 
 mod busy;
 mod checkpoint;

@@ -85,8 +85,7 @@ pub fn children(pid: i32) -> Vec<i32> {
         .collect()
 }
 
-/// What the open descriptors of a process name (`pipe:[123]`, `/dev/null`). Those of a supervisor only root
-/// may see.
+/// What the open descriptors of a process name (`pipe:[123]`, `/dev/null`).
 pub fn descriptors(pid: i32) -> Vec<String> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors of a process");
     // One that is closed meanwhile has no link any more.
