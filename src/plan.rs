@@ -5,6 +5,8 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use conward_protocol::record::HookStage;
+
 /// The whole task of one supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -209,7 +211,7 @@ pub struct ExitCommand {
     pub delay: Duration,
 }
 
-/// What the supervisor does of its own when the container has ended.
+/// What the supervisor does of its own beside the container, and when that has ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lifecycle {
     /// The control directory stays, until somebody asks for the delete; and so does the supervisor, while
@@ -217,6 +219,28 @@ pub struct Lifecycle {
     pub keep_state: bool,
     /// The runtime is to delete the container.
     pub delete_on_exit: bool,
+    /// What is run at the stages of its life; those of a stage in this order.
+    pub hooks: Vec<Hook>,
+    /// Hooks of the stage `exited`, of which there are some, get the namespaces of the container.
+    pub pin_namespaces: bool,
+}
+
+impl Lifecycle {
+    /// The hooks of this stage, in their order.
+    pub fn hooks_at(&self, stage: HookStage) -> impl Iterator<Item = &Hook> {
+        self.hooks.iter().filter(move |hook| hook.stage == stage)
+    }
+}
+
+/// A program that is run at a stage of the container's life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// When.
+    pub stage: HookStage,
+    /// Path of the program, absolute.
+    pub path: String,
+    /// How long it may take; then it is killed.
+    pub timeout: Duration,
 }
 
 /// Whether the supervisor leaves its caller.

@@ -23,7 +23,9 @@ pub const EXECS_MAX: usize = 128;
 /// Ended exec sessions whose outcome is kept for a late `wait`. An older one is `no-such-exec`.
 pub const EXECS_KEPT: usize = 64;
 /// Bytes of each output stream that can be replayed, at most. Older ones are in the log only.
-pub const REPLAY_MAX: u64 = 64 * 1024;
+pub const REPLAY_MAX: usize = 32 * 1024;
+/// Attachments of one process by request at once, at most. The next is answered with `busy`.
+pub const ATTACHMENTS_MAX: usize = 64;
 /// Bytes of the text of one log record in a line of `logs`, at most: six for one, the most that JSON
 /// needs, fit in a line. A longer record comes in pieces, all but the last marked `partial`.
 pub const LOG_TEXT_MAX: usize = 8 * 1024;

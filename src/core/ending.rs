@@ -100,16 +100,17 @@ impl Core {
 
     pub(super) fn hooking(&self, now: Instant, status: u8, event: Event, out: &mut Vec<Effect>) -> Phase {
         match event {
-            Event::Answered(Answer::HooksEnded) => self.put_off(now, status, out),
+            Event::Answered(Answer::HooksEnded) => return self.put_off(now, status, out),
+            Event::Signalled(signal) => out.push(Effect::SignalHook(signal)),
             Event::Go
             | Event::Reaped(..)
             | Event::Departed(_)
-            | Event::Signalled(_)
             | Event::DeleteAsked
             | Event::Abandoned
             | Event::Answered(_)
-            | Event::Tick => Phase::Hooking { status },
+            | Event::Tick => {}
         }
+        Phase::Hooking { status }
     }
 
     pub(super) fn delaying(
@@ -169,10 +170,13 @@ impl Core {
                 self.delete = Wish::None;
                 self.rest(status, out)
             }
+            Event::Signalled(signal) => {
+                out.push(Effect::SignalDelete(signal));
+                Phase::Deleting { status }
+            }
             Event::Go
             | Event::Reaped(..)
             | Event::Departed(_)
-            | Event::Signalled(_)
             | Event::DeleteAsked
             | Event::Abandoned
             | Event::Answered(_)
@@ -229,16 +233,17 @@ impl Core {
 
 pub(super) fn last_hooks(status: u8, event: Event, out: &mut Vec<Effect>) -> Phase {
     match event {
-        Event::Answered(Answer::HooksEnded) => finish(status, out),
+        Event::Answered(Answer::HooksEnded) => return finish(status, out),
+        Event::Signalled(signal) => out.push(Effect::SignalHook(signal)),
         Event::Go
         | Event::Reaped(..)
         | Event::Departed(_)
-        | Event::Signalled(_)
         | Event::DeleteAsked
         | Event::Abandoned
         | Event::Answered(_)
-        | Event::Tick => Phase::LastHooks { status },
+        | Event::Tick => {}
     }
+    Phase::LastHooks { status }
 }
 
 pub(super) fn resting(status: u8, event: Event, out: &mut Vec<Effect>) -> Phase {

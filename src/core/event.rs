@@ -86,10 +86,14 @@ pub enum Effect {
     LetGo,
     /// Run the hooks of this stage, one after the other, after those that are at work.
     RunHooks(HookStage),
+    /// Send a signal to the hook that is at work.
+    SignalHook(i32),
     /// Start the exit command.
     RunExitCommand,
     /// Have the runtime delete the container.
     Delete,
+    /// Send a signal to the runtime that deletes it.
+    SignalDelete(i32),
     /// End the supervisor with this status.
     Finish(u8),
 }

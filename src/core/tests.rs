@@ -179,6 +179,7 @@ fn a_signal_cuts_the_delay_short() {
     run.feed(Event::Reaped(pid(20), Exit::Code(7)));
     run.feed(Event::Answered(Answer::Drained));
     run.feed(Event::Answered(Answer::Recorded));
+    assert_eq!(run.feed(Event::Signalled(15)), [Effect::SignalHook(15)]);
     assert_eq!(run.feed(Event::Answered(Answer::HooksEnded)), []);
     assert_eq!(run.feed(Event::Tick), []);
     assert_eq!(run.feed(Event::Signalled(15)), [Effect::RunExitCommand]);
@@ -206,9 +207,10 @@ fn a_planned_delete_comes_after_the_exit_command() {
         let mut run = Run::alive(shape);
         assert_eq!(run.ended(), [Effect::RunExitCommand]);
         assert_eq!(run.feed(Event::Answered(Answer::CommandSpawned(None))), [Effect::Delete]);
-        assert_eq!(run.feed(Event::Signalled(15)), []);
+        assert_eq!(run.feed(Event::Signalled(15)), [Effect::SignalDelete(15)]);
         assert_eq!(run.feed(Event::Answered(Answer::Deleted(deleted))), after);
         if deleted {
+            assert_eq!(run.feed(Event::Signalled(15)), [Effect::SignalHook(15)]);
             assert_eq!(run.feed(Event::Answered(Answer::HooksEnded)), [Effect::Finish(7)]);
         }
     }
@@ -317,7 +319,8 @@ fn too_early(effect: &Effect, seen: &[Effect]) -> bool {
     match effect {
         Effect::RunHooks(HookStage::Exited) => !recorded,
         Effect::RunHooks(_) => !was(|e| *e == Effect::Delete),
-        Effect::Delete => !was(|e| *e == Effect::RunHooks(HookStage::Exited)),
+        Effect::Delete | Effect::SignalHook(_) => !was(|e| *e == Effect::RunHooks(HookStage::Exited)),
+        Effect::SignalDelete(_) => !was(|e| *e == Effect::Delete),
         Effect::RunExitCommand => !failed && !was(|e| *e == Effect::RunHooks(HookStage::Exited)),
         Effect::LetGo | Effect::Finish(_) => !recorded && !failed,
         _ => false,
@@ -327,7 +330,13 @@ fn too_early(effect: &Effect, seen: &[Effect]) -> bool {
 fn of_the_end(effect: &Effect) -> bool {
     matches!(
         effect,
-        Effect::LetGo | Effect::RunHooks(_) | Effect::RunExitCommand | Effect::Delete | Effect::Finish(_)
+        Effect::LetGo
+            | Effect::RunHooks(_)
+            | Effect::SignalHook(_)
+            | Effect::RunExitCommand
+            | Effect::Delete
+            | Effect::SignalDelete(_)
+            | Effect::Finish(_)
     )
 }
 
@@ -356,7 +365,8 @@ proptest! {
                 prop_assert!(!too_early(&effect, &seen), "too early: {:?}", effect);
                 let settled = seen.iter().any(|e| matches!(e, Effect::Record(_) | Effect::Failed(_)));
                 prop_assert!(settled <= of_the_end(&effect), "too late: {:?}", effect);
-                let again = effect == Effect::Delete || !of_the_end(&effect);
+                let again = matches!(effect, Effect::Delete | Effect::SignalHook(_) | Effect::SignalDelete(_))
+                    || !of_the_end(&effect);
                 prop_assert!(again || !seen.contains(&effect), "twice: {:?}", effect);
                 seen.push(effect);
             }

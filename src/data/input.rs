@@ -3,11 +3,11 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::{Clients, Received};
+use super::{Attachment, Clients, Kind, Received};
 use crate::error::reason;
 
-/// Room for one packet of a client. Clients send up to 32 KiB; a packet beyond this is cut, with a
-/// diagnostic. At the bound no client is read any more until the container has taken everything:
+/// Room for one packet of a client, or one read. Clients send up to 32 KiB; a packet beyond this is cut, with
+/// a diagnostic. At the bound no client is read any more until the container has taken everything:
 /// back-pressure, and nothing is lost.
 const PACKET_MAX: usize = 256 * 1024;
 
@@ -30,17 +30,32 @@ pub enum Step {
     /// A client or the container must act first.
     Waits,
     /// The container's stdin is over: this is to be closed. Further input is thrown away.
-    Closed(OwnedFd),
+    Closed(OwnedFd, Ender),
+}
+
+/// Who has ended the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ender {
+    /// The container has closed it.
+    Container,
+    /// A client, by its end.
+    Client(Attachment),
+    /// Whoever called [`Input::end`].
+    Caller,
 }
 
 /// One packet of input on its way from a client to the container.
 #[derive(Debug)]
 pub struct Input {
     target: Target,
+    /// The end of a client of the attach socket ends it.
     once: bool,
+    /// A terminal, whose input has no end but for a character.
+    terminal: bool,
     packet: Vec<u8>,
     written: usize,
-    ending: bool,
+    /// It is to be closed when the packet is written.
+    ending: Option<Ender>,
     /// Bytes that the container was given.
     total: u64,
 }
@@ -51,10 +66,10 @@ impl Input {
         Input::to(Target::Nowhere, false)
     }
 
-    /// Input of a terminal that the runtime will send. `once`: the end of any client's input ends
-    /// it for good.
+    /// Input of a terminal that the runtime will send. `once`: the end of any client of the attach socket
+    /// ends it for good.
     pub fn awaited(once: bool) -> Input {
-        Input::to(Target::Awaited, once)
+        Input { terminal: true, ..Input::to(Target::Awaited, once) }
     }
 
     /// Input into a non-blocking pipe; `once` as above.
@@ -63,7 +78,13 @@ impl Input {
     }
 
     fn to(target: Target, once: bool) -> Input {
-        Input { target, once, packet: Vec::new(), written: 0, ending: false, total: 0 }
+        let packet = Vec::new();
+        Input { target, once, terminal: false, packet, written: 0, ending: None, total: 0 }
+    }
+
+    /// Whether there is an input that can still be written.
+    pub fn is_open(&self) -> bool {
+        !matches!(self.target, Target::Nowhere) && self.ending.is_none()
     }
 
     /// The terminal has come.
@@ -88,7 +109,7 @@ impl Input {
 
     /// No more input will come: it closes as soon as what is on the way is written.
     pub fn end(&mut self) {
-        self.ending = true;
+        self.ending = Some(Ender::Caller);
     }
 
     /// Moves input from the clients to the container until one side waits; at most `budget`
@@ -101,11 +122,11 @@ impl Input {
                 Err(error) => {
                     // The container has closed its stdin: nobody will read this, or what follows.
                     log::debug!("the container takes no more input: {}", reason(&error));
-                    return self.close().map_or(Step::More, Step::Closed);
+                    return self.closed(Ender::Container);
                 }
             }
-            if self.ending {
-                return self.close().map_or(Step::More, Step::Closed);
+            if let Some(ender) = self.ending {
+                return self.closed(ender);
             }
             let Some(id) = clients.next_with_input() else {
                 if clients.is_empty() {
@@ -114,14 +135,29 @@ impl Input {
                 return Step::Waits;
             };
             self.packet.reserve_exact(PACKET_MAX);
-            if clients.receive(id, &mut self.packet) == Received::End {
-                self.ending = self.once;
+            if let Received::End(of, kind) = clients.receive(id, &mut self.packet)
+                && self.ends_with(kind)
+            {
+                self.ending = Some(Ender::Client(of));
             }
             if matches!(self.target, Target::Nowhere) {
                 self.packet.clear();
             }
         }
         Step::More
+    }
+
+    /// Whether the end of a client's input is the end of the container's.
+    fn ends_with(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Packets => self.once,
+            Kind::Input { once } => once && !self.terminal,
+            Kind::Output(_) => false,
+        }
+    }
+
+    fn closed(&mut self, ender: Ender) -> Step {
+        self.close().map_or(Step::More, |fd| Step::Closed(fd, ender))
     }
 
     /// Writes what is there; `true` once everything is written.
@@ -145,7 +181,7 @@ impl Input {
 
     /// Nothing more goes to the container. Returns what is to be closed.
     pub fn close(&mut self) -> Option<OwnedFd> {
-        self.ending = false;
+        self.ending = None;
         self.packet = Vec::new();
         self.written = 0;
         match std::mem::replace(&mut self.target, Target::Nowhere) {

@@ -5,10 +5,12 @@ mod clients;
 mod input;
 mod outbox;
 mod pump;
+mod replay;
+mod tap;
 #[cfg(test)]
 mod tests;
 
-pub use clients::{ClientId, Clients, Received};
-pub use input::{Input, Step};
+pub use clients::{Attachment, ChannelId, Clients, Gone, Kind, Received, Why};
+pub use input::{Ender, Input, Step};
 pub use outbox::PARTING_LIMIT;
-pub use pump::{Pump, Taken, Turn};
+pub use pump::{Junction, Pump, Taken, Turn};

@@ -22,8 +22,8 @@ pub const GRACE: Duration = Duration::from_secs(3);
 /// How long a client may take for the rest after the container's end was recorded. Others wait for
 /// the end of the supervisor, so this is not prolonged by reading slowly.
 pub const PARTING_LIMIT: Duration = Duration::from_secs(30);
-/// What a packet costs beside its bytes, so that many tiny ones are bounded too.
-const PACKET_COST: usize = 48;
+/// What a piece costs beside its bytes, so that many tiny ones are bounded too.
+const PIECE_COST: usize = 48;
 
 /// Output on its way to the clients.
 #[derive(Clone, Copy, Debug)]
@@ -36,53 +36,108 @@ pub struct Output<'a> {
     pub chunk: &'a [u8],
 }
 
-/// A bounded queue of packets for one client, oldest first.
-#[derive(Debug, Default)]
+/// How output is put on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// In packets, with the stream's byte in front of each.
+    Packets,
+    /// As it is.
+    Bytes,
+}
+
+/// A bounded queue of pieces for one connection, oldest first.
+#[derive(Debug)]
 pub struct Outbox {
-    packets: VecDeque<Box<[u8]>>,
+    framing: Framing,
+    /// Packets, or runs of bytes.
+    pieces: VecDeque<Box<[u8]>>,
+    /// Bytes of the oldest piece that were sent. A packet goes whole.
+    begun: usize,
     cost: usize,
     bound: usize,
     /// When the client must have caught up, or at the end taken everything.
     deadline: Option<Instant>,
     /// Nothing will be added any more.
     sealed: bool,
+    /// The deadline is the last one.
+    parting: bool,
 }
 
 impl Outbox {
+    /// An empty one.
+    pub fn new(framing: Framing) -> Outbox {
+        Outbox {
+            framing,
+            pieces: VecDeque::new(),
+            begun: 0,
+            cost: 0,
+            bound: 0,
+            deadline: None,
+            sealed: false,
+            parting: false,
+        }
+    }
+
     /// Sends output, or keeps it for later; `bound` is the client's share of the memory for queues.
     /// An error means that the client is gone.
     pub fn send(&mut self, to: BorrowedFd<'_>, output: &Output<'_>, bound: usize) -> io::Result<()> {
-        let Output { now, stream, chunk } = *output;
-        let header = [match stream {
-            Stream::Stdout => 2,
-            Stream::Stderr => 3,
-        }];
-        for payload in chunk.chunks(PAYLOAD_MAX) {
-            if !(self.packets.is_empty() && try_send(to, &[IoSlice::new(&header), IoSlice::new(payload)])?) {
-                self.packets.push_back([&header, payload].concat().into_boxed_slice());
-                self.cost += header.len() + payload.len() + PACKET_COST;
-            }
+        match self.framing {
+            Framing::Packets => self.send_packets(to, output)?,
+            Framing::Bytes => self.send_bytes(to, output.chunk)?,
         }
         self.bound = bound;
         if self.cost >= bound {
-            self.deadline.get_or_insert(now + GRACE);
+            self.deadline.get_or_insert(output.now + GRACE);
         }
         Ok(())
     }
 
+    fn send_packets(&mut self, to: BorrowedFd<'_>, output: &Output<'_>) -> io::Result<()> {
+        let header = [match output.stream {
+            Stream::Stdout => 2,
+            Stream::Stderr => 3,
+        }];
+        for payload in output.chunk.chunks(PAYLOAD_MAX) {
+            let parts = [IoSlice::new(&header), IoSlice::new(payload)];
+            if !(self.pieces.is_empty() && try_send(to, &parts)?.is_some()) {
+                self.keep([&header, payload].concat());
+            }
+        }
+        Ok(())
+    }
+
+    fn send_bytes(&mut self, to: BorrowedFd<'_>, mut rest: &[u8]) -> io::Result<()> {
+        while self.pieces.is_empty() && !rest.is_empty() {
+            let Some(sent) = try_send(to, &[IoSlice::new(rest)])? else { break };
+            rest = &rest[sent..];
+        }
+        if !rest.is_empty() {
+            self.keep(rest.to_vec());
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, piece: Vec<u8>) {
+        self.cost += piece.len() + PIECE_COST;
+        self.pieces.push_back(piece.into_boxed_slice());
+    }
+
     /// Sends what was kept, as far as the client takes it.
     pub fn flush(&mut self, to: BorrowedFd<'_>) -> io::Result<()> {
-        while let Some(packet) = self.packets.front() {
-            if !try_send(to, &[IoSlice::new(packet)])? {
-                break;
+        while let Some(piece) = self.pieces.front() {
+            let Some(sent) = try_send(to, &[IoSlice::new(&piece[self.begun..])])? else { break };
+            self.begun += sent;
+            self.cost -= sent;
+            if self.begun == piece.len() {
+                self.begun = 0;
+                self.cost -= PIECE_COST;
+                self.pieces.pop_front();
             }
-            self.cost -= packet.len() + PACKET_COST;
-            self.packets.pop_front();
         }
-        if self.packets.is_empty() {
-            self.packets = VecDeque::new();
+        if self.pieces.is_empty() {
+            self.pieces = VecDeque::new();
         }
-        if !self.sealed && self.cost <= self.bound / 2 {
+        if !self.parting && self.cost <= self.bound / 2 {
             self.deadline = None;
         }
         Ok(())
@@ -95,30 +150,47 @@ impl Outbox {
 
     /// Throws away what was kept: nobody will take it.
     pub fn discard(&mut self) {
-        self.packets = VecDeque::new();
+        self.pieces = VecDeque::new();
+        self.begun = 0;
         self.cost = 0;
         self.deadline = None;
     }
 
-    /// The end is recorded: what is kept is all that will come.
-    pub fn seal(&mut self, now: Instant) {
+    /// The stream has ended: what is kept is all that will come.
+    pub fn seal(&mut self) {
         self.sealed = true;
+    }
+
+    /// The end of the container is recorded: what is kept is all that will come, and the time for it
+    /// runs.
+    pub fn part(&mut self, now: Instant) {
+        self.seal();
+        self.parting = true;
         self.deadline = Some(now + PARTING_LIMIT);
     }
 
     /// Whether everything that will ever come was sent.
     pub fn is_done(&self) -> bool {
-        self.sealed && self.packets.is_empty()
+        self.sealed && self.pieces.is_empty()
     }
 
     /// Whether everything was sent.
     pub fn is_empty(&self) -> bool {
-        self.packets.is_empty()
+        self.pieces.is_empty()
     }
 
     /// Bytes and overhead of what was kept.
     pub fn cost(&self) -> usize {
         self.cost
+    }
+
+    /// Bytes of output that were kept.
+    pub fn unsent(&self) -> usize {
+        let header = match self.framing {
+            Framing::Packets => 1,
+            Framing::Bytes => 0,
+        };
+        self.cost - self.pieces.len() * (PIECE_COST + header)
     }
 
     /// When the client's time is over, while it has to hurry.
@@ -127,13 +199,13 @@ impl Outbox {
     }
 }
 
-/// Sends one packet whole; `false` if there is no room for it now.
-fn try_send(to: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<bool> {
+/// Sends what there is room for, a packet whole or not at all; `None` if there is none now.
+fn try_send(to: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
     match sendmsg::<()>(to.as_raw_fd(), parts, &[], flags, None) {
-        Ok(_) => Ok(true),
+        Ok(sent) => Ok(Some(sent)),
         // ENOBUFS: the kernel is short of memory for sockets, which passes.
-        Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS) => Ok(false),
+        Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -4,30 +4,22 @@
 //! client is behind, nothing is read: the container waits, as it would for a slow terminal. A
 //! journal or a client that takes nothing at all is waited for no longer than its grace time.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::Clients;
 use super::outbox::Output;
-use crate::error::reason;
+use super::replay::Replay;
+use super::tap::{Read, Tap};
 use crate::plan::Stream;
 use crate::sink::Sinks;
 use crate::sys::clock::Timestamp;
-use crate::sys::fds::readable_bytes;
-use crate::sys::io::read_into;
 
-/// Bytes of one read, and the size of the one buffer.
-const READ_MAX: usize = 64 * 1024;
 /// Bytes of a runtime's stderr that are held back until it is known whether they are an error text
 /// or the container's output. At the bound they are output.
 const HELD_MAX: usize = 64 * 1024;
 /// Bytes of a runtime's stderr that are kept for the message to the caller.
 const TEXT_MAX: usize = 8191;
-/// Bytes that are read from a stream after the container has ended, at least; more if more was
-/// there at that moment. A pipe holds no more, unless its owner made it larger.
-const DRAIN_MIN: usize = 1 << 20;
-
 /// What came of a read.
 #[derive(Debug)]
 pub enum Turn {
@@ -48,28 +40,6 @@ pub struct Taken {
     pub bytes: u64,
     /// Whether it was read to its end: nobody has it open any more.
     pub ended: bool,
-}
-
-/// One output stream being read.
-#[derive(Debug)]
-struct Tap {
-    stream: Stream,
-    fd: OwnedFd,
-    /// A terminal: it has no end, since it can be opened again.
-    terminal: bool,
-    phase: Phase,
-    /// There was something to read while the pump could not take it.
-    waiting: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// The container lives.
-    Flowing,
-    /// It has ended: so many more bytes are read at most.
-    Draining(usize),
-    /// Nothing more is read.
-    Done,
 }
 
 /// The runtime's stderr: an error text, or the first output of the container.
@@ -99,6 +69,21 @@ pub struct Pump {
     /// The beginning of the runtime's stderr, for the message to the caller.
     text: Vec<u8>,
     draining: bool,
+    /// Nothing more will be passed on.
+    over: bool,
+    /// The last output of each stream, if somebody may ask for it.
+    replays: Option<[Replay; 2]>,
+}
+
+/// Where a new client comes into a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Junction<'a> {
+    /// Bytes of the stream that went by before it came.
+    pub passed: u64,
+    /// The last of them, in two parts.
+    pub last: [&'a [u8]; 2],
+    /// Whether there may be more.
+    pub live: bool,
 }
 
 impl Default for Pump {
@@ -113,14 +98,35 @@ impl Default for Pump {
             held: Held::Undecided(Vec::new()),
             text: Vec::new(),
             draining: false,
+            over: false,
+            replays: None,
         }
     }
 }
 
 impl Pump {
+    /// From here on the last `max` bytes of each stream are held for clients that come late. To be called
+    /// before anything is passed on.
+    pub fn keep_replays(&mut self, max: usize) {
+        self.replays = Some([(); 2].map(|()| Replay::new(max)));
+    }
+
+    /// Where a client that is added now comes into this stream, and the last `count` bytes before. What
+    /// is held back of stderr is still to come.
+    pub fn junction(&self, stream: Stream, count: usize) -> Junction<'_> {
+        let live = !self.over && !self.has_ended(stream);
+        match &self.replays {
+            Some(replays) => {
+                let replay = &replays[stream as usize];
+                Junction { passed: replay.total(), last: replay.last(count), live }
+            }
+            None => Junction { passed: 0, last: [&[]; 2], live },
+        }
+    }
+
     /// Adds a non-blocking stream.
     pub fn add(&mut self, stream: Stream, fd: OwnedFd, terminal: bool) {
-        self.taps.push(Tap { stream, fd, terminal, phase: Phase::Flowing, waiting: false });
+        self.taps.push(Tap::new(stream, fd, terminal));
         self.taken.push(Taken { stream, bytes: 0, ended: false });
     }
 
@@ -136,7 +142,7 @@ impl Pump {
         let paused = self.paused(sinks) && !(stream == Stream::Stderr && self.undecided());
         let tap = &mut self.taps[at];
         tap.waiting = paused;
-        if paused || tap.phase == Phase::Done {
+        if paused || tap.is_done() {
             return Turn::Dry;
         }
         let read = tap.read(&mut self.buffer);
@@ -144,7 +150,11 @@ impl Pump {
         match read {
             Read::Bytes => Turn::Chunk,
             Read::Empty => Turn::Dry,
-            Read::End => Turn::Ended(self.taps.remove(at).fd),
+            Read::End => {
+                let fd = self.taps.remove(at).fd;
+                self.tell_ends();
+                Turn::Ended(fd)
+            }
         }
     }
 
@@ -192,13 +202,13 @@ impl Pump {
         self.draining = true;
         self.clients.excuse();
         for tap in &mut self.taps {
-            tap.phase = Phase::Draining(DRAIN_MIN.max(readable_bytes(&tap.fd)));
+            tap.begin_drain();
         }
     }
 
     /// Whether each stream was read until it was empty, or ended.
     pub fn streams_are_read(&self) -> bool {
-        self.taps.iter().all(|tap| tap.phase == Phase::Done)
+        self.taps.iter().all(Tap::is_done)
     }
 
     /// Whether draining is complete: streams read, logs written, clients served.
@@ -216,7 +226,7 @@ impl Pump {
             self.deliver(Stream::Stderr, &held, sinks);
         }
         for mut tap in std::mem::take(&mut self.taps) {
-            while tap.phase != Phase::Done {
+            while !tap.is_done() {
                 let read = tap.read(&mut self.buffer);
                 self.note(tap.stream, read);
                 if read != Read::Bytes {
@@ -226,6 +236,7 @@ impl Pump {
             }
             self.taps.push(tap);
         }
+        self.over = true;
     }
 
     /// What was held up, if it can now go on: output is delivered, and the streams that had
@@ -242,6 +253,11 @@ impl Pump {
     /// Takes all streams out, to be closed.
     pub fn close_streams(&mut self) -> Vec<OwnedFd> {
         std::mem::take(&mut self.taps).into_iter().map(|tap| tap.fd).collect()
+    }
+
+    /// Whether nothing more will be passed on.
+    pub fn is_over(&self) -> bool {
+        self.over
     }
 
     /// When time alone will change something, if it will.
@@ -284,6 +300,21 @@ impl Pump {
             Held::Output(held) => self.deliver(Stream::Stderr, &held, sinks),
             other => self.held = other,
         }
+        self.tell_ends();
+    }
+
+    /// Whether all of a stream was passed on, to its end.
+    fn has_ended(&self, stream: Stream) -> bool {
+        let held = stream == Stream::Stderr && !matches!(self.held, Held::Nothing);
+        !held && self.taken.iter().any(|taken| taken.stream == stream && taken.ended)
+    }
+
+    fn tell_ends(&mut self) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            if self.has_ended(stream) {
+                self.clients.end_output(stream);
+            }
+        }
     }
 
     /// The logs first, the clients second.
@@ -294,46 +325,11 @@ impl Pump {
         let begun = Instant::now();
         sinks.write(Timestamp::now(), stream, chunk);
         self.write_time = begun.elapsed();
+        if let Some(replays) = &mut self.replays {
+            replays[stream as usize].push(chunk);
+        }
         if !self.clients.is_empty() {
             self.clients.offer(&Output { now: Instant::now(), stream, chunk });
         }
-    }
-}
-
-/// What one read gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Read {
-    Bytes,
-    /// Nothing now.
-    Empty,
-    /// Nobody writes any more.
-    End,
-}
-
-impl Tap {
-    /// Reads once into the emptied buffer. A short read does not mean that the stream is empty: a
-    /// terminal gives a page at a time, a pipe with O_DIRECT a packet (pipe(2)).
-    fn read(&mut self, buffer: &mut Vec<u8>) -> Read {
-        buffer.clear();
-        buffer.reserve_exact(READ_MAX);
-        let read = loop {
-            match read_into(&self.fd, buffer) {
-                Ok(0) => break if self.terminal { Read::Empty } else { Read::End },
-                Ok(_) => break Read::Bytes,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    // EIO: nobody has the terminal open just now (tty_ioctl(4) has the hang-up).
-                    if error.kind() != io::ErrorKind::WouldBlock && error.raw_os_error() != Some(libc::EIO) {
-                        log::warn!("cannot read the container's {}: {}", self.stream.name(), reason(&error));
-                    }
-                    break Read::Empty;
-                }
-            }
-        };
-        if let Phase::Draining(left) = self.phase {
-            let left = left.saturating_sub(buffer.len());
-            self.phase = if read == Read::Bytes && left > 0 { Phase::Draining(left) } else { Phase::Done };
-        }
-        read
     }
 }

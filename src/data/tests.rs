@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socketpair};
 
 use super::outbox::PARTING_LIMIT;
-use super::{ClientId, Pump, Turn};
+use super::{Attachment, ChannelId, Junction, Kind, Pump, Turn};
 use crate::plan::{FileLog, Identity, JournalLog, LogPlan, Stream};
 use crate::sink::Sinks;
 use crate::sys::fds::set_nonblocking;
@@ -75,10 +75,11 @@ impl Rig {
     }
 
     /// A client whose queue is full, and its other side.
-    fn fill_a_client(&mut self) -> (ClientId, OwnedFd) {
+    fn fill_a_client(&mut self) -> (ChannelId, OwnedFd) {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).unwrap();
-        let id = self.pump.clients.add(ours);
+        let id = 0;
+        self.pump.clients.add(id, Attachment { number: 0, client: None }, Kind::Packets, ours);
         let line = [&[b'x'; 8191][..], b"\n"].concat();
         while !self.pump.clients.full() {
             self.stdout.write_all(&line).unwrap();
@@ -166,13 +167,40 @@ fn what_the_runtime_said_waits_for_a_client_that_is_behind() {
 fn who_made_the_container_wait_is_not_dropped_after_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::new(dir.path());
-    let (id, _theirs) = rig.fill_a_client();
+    let (_, _theirs) = rig.fill_a_client();
     let due = rig.pump.clients.deadline().expect("it is waited for");
-    assert_eq!(rig.pump.clients.overdue(due), [id]);
     rig.pump.begin_drain();
-    assert_eq!(rig.pump.clients.overdue(due), [0; 0]);
+    assert!(rig.pump.clients.retire(due).is_empty());
     let recorded = due + Duration::from_secs(1);
     assert!(rig.pump.clients.part(recorded).is_empty());
-    assert_eq!(rig.pump.clients.overdue(recorded + PARTING_LIMIT - Duration::from_secs(1)), [0; 0]);
-    assert_eq!(rig.pump.clients.overdue(recorded + PARTING_LIMIT), [id]);
+    let limit = recorded + PARTING_LIMIT;
+    assert!(rig.pump.clients.retire(limit - Duration::from_secs(1)).is_empty());
+    assert_eq!(rig.pump.clients.retire(limit).len(), 1);
+}
+
+#[test]
+fn a_stream_is_joined_where_the_clients_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new(dir.path());
+    rig.pump.keep_replays(8);
+    assert_eq!(rig.pump.junction(Stream::Stdout, 8), Junction { passed: 0, last: [&[]; 2], live: true });
+    rig.stdout.write_all(b"0123456789").unwrap();
+    rig.chunk(Stream::Stdout);
+    let junction = rig.pump.junction(Stream::Stdout, 4);
+    assert_eq!((junction.passed, junction.last.concat()), (10, b"6789".to_vec()));
+    // What is held back has not gone by, even at the end of the stream.
+    rig.stderr.write_all(WORDS).unwrap();
+    rig.chunk(Stream::Stderr);
+    let Rig { pump, sinks, stderr, .. } = &mut rig;
+    drop(std::mem::replace(stderr, std::io::pipe().unwrap().1));
+    assert!(matches!(pump.read(Stream::Stderr, sinks), Turn::Ended(_)));
+    assert_eq!(pump.junction(Stream::Stderr, 8), Junction { passed: 0, last: [&[]; 2], live: true });
+    pump.release_stderr(sinks);
+    let junction = pump.junction(Stream::Stderr, 100);
+    assert_eq!((junction.passed, junction.live), (WORDS.len() as u64, false));
+    assert_eq!(junction.last.concat(), WORDS[WORDS.len() - 8..]);
+    pump.begin_drain();
+    assert!(pump.junction(Stream::Stdout, 0).live);
+    pump.end_drain(sinks);
+    assert!(!pump.junction(Stream::Stdout, 0).live);
 }

@@ -25,6 +25,7 @@ fn defaults() {
         log_max_files: 1,
         log_size_max: -1,
         log_global_size_max: -1,
+        hook_timeout: 30,
         socket_dir_path: some("/var/run/crio"),
         ..Words::default()
     };

@@ -1,8 +1,11 @@
 //! Requests on the control socket: who asks, and what is answered. `requests` does what is asked.
 
+use std::os::fd::OwnedFd;
+
 use conward_protocol::body::Body;
 use conward_protocol::codec::{self, Asked};
 use conward_protocol::limits::CLIENTS_MAX;
+use conward_protocol::record::HookStage;
 use conward_protocol::{
     Cause, ErrorCode, Exit, Failure, Greeting, Line, Op, PROTOCOL, Reply, Request, State, Tag, What,
 };
@@ -11,11 +14,11 @@ use super::Supervisor;
 use super::source::Source;
 use crate::error::reason;
 use crate::reactor::{Ready, Watch};
-use crate::serve::control::{Accepted, ControlId, Heard};
+use crate::serve::control::{Accepted, ControlId, Ended, Heard};
 use crate::sys::process;
 
 /// The operations that this version knows; a manager finds them in the greeting.
-const KNOWN: [Op; 18] = [
+const KNOWN: &[Op] = &[
     Op::State,
     Op::Start,
     Op::Kill,
@@ -24,6 +27,7 @@ const KNOWN: [Op; 18] = [
     Op::Resume,
     Op::Update,
     Op::Resize,
+    Op::Attach,
     Op::CloseStdin,
     Op::Ps,
     Op::Stats,
@@ -122,9 +126,9 @@ impl Supervisor {
     /// Forgets clients that have gone or do not read.
     pub(super) fn drop_ended_control_clients(&mut self) {
         // To hear of one that was dropped may be too much for the next: each is dropped once.
-        while let Some((id, lost)) = self.endpoints.control.as_ref().and_then(|control| control.ended()) {
+        while let Some((id, ended)) = self.endpoints.control.as_ref().and_then(|control| control.ended()) {
             self.drop_control_client(id);
-            if let Some(lost) = lost {
+            if let Ended::TooSlow(lost) = ended {
                 let what =
                     What::ClientDropped { client: Some(id as u64), attachment: None, lost: lost as u64 };
                 self.announce(what, Cause::Supervisor);
@@ -148,7 +152,7 @@ impl Supervisor {
 
     fn tell(&mut self, id: ControlId, line: Vec<u8>) {
         if let Some(control) = &mut self.endpoints.control {
-            control.send(id, line);
+            control.send(id, line, Vec::new());
         }
     }
 
@@ -180,6 +184,13 @@ impl Supervisor {
         self.tell(id, codec::reply_line(&reply));
     }
 
+    /// The same, with descriptors that the body names.
+    pub(super) fn reply_with(&mut self, id: ControlId, tag: Option<Tag>, body: Body, fds: Vec<OwnedFd>) {
+        if let Some(control) = &mut self.endpoints.control {
+            control.send(id, codec::reply_line(&Reply::ok(tag, body)), fds);
+        }
+    }
+
     fn subscribe(&mut self, id: ControlId, since: Option<u64>) {
         if let Some(since) = since {
             let lines: Vec<Vec<u8>> = self.life.events.after(since).1.map(<[u8]>::to_vec).collect();
@@ -201,13 +212,19 @@ impl Supervisor {
         }
     }
 
+    /// The container's program was started.
+    pub(super) fn note_started(&mut self, cause: Cause) {
+        self.life.started();
+        self.announce(What::Started, cause);
+        self.queue_hooks(HookStage::Started);
+    }
+
     /// A caller with a runtime of its own starts the container without a word; managers are to know.
     pub(super) fn look_whether_started(&mut self) {
         if self.life.was_started_by_others() {
             // Or the supervisor's own runtime has done it, and has not ended yet.
             let cause = self.start_at_work().unwrap_or(Cause::Caller);
-            self.life.started();
-            self.announce(What::Started, cause);
+            self.note_started(cause);
         }
     }
 
@@ -216,8 +233,7 @@ impl Supervisor {
     /// have been.
     pub(super) fn look_whether_it_ran(&mut self, exit: Exit) {
         if let (State::Created, Exit::Code(_), Some(cause)) = (self.life.state, exit, self.start_at_work()) {
-            self.life.started();
-            self.announce(What::Started, cause);
+            self.note_started(cause);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use conward_protocol::record::{Record, Teardown, VERSION};
+use conward_protocol::record::{HookOutcome, Record, Teardown, VERSION};
 use conward_protocol::{Cause, Exit, RECORD_FILE, Step, What};
 
 use super::Supervisor;
@@ -19,6 +19,8 @@ pub(super) struct ExitRecord {
     record: Option<Box<Record>>,
     /// Whether a record of this container is on disk.
     path: Option<PathBuf>,
+    /// What came of hooks before there is a record.
+    hooks: Vec<HookOutcome>,
 }
 
 impl ExitRecord {
@@ -87,7 +89,7 @@ impl Supervisor {
             streams: Vec::new(),
             sinks: Vec::new(),
             log_complete: false,
-            hooks: Vec::new(),
+            hooks: std::mem::take(&mut self.exit_record.hooks),
             teardown: None,
         }));
         self.announce(What::Exited { exit, core_dumped }, cause);
@@ -109,6 +111,18 @@ impl Supervisor {
         self.life.step = Some(Step::Recorded);
         self.announce(What::Recorded { path, error }, Cause::Supervisor);
         self.answer_waiters();
+    }
+
+    /// Adds what came of a hook. It changes nothing else.
+    pub(super) fn add_hook(&mut self, outcome: HookOutcome) {
+        match &mut self.exit_record.record {
+            Some(record) => record.hooks.push(outcome),
+            None => self.exit_record.hooks.push(outcome),
+        }
+        // Else it is in the record when that is written first.
+        if self.life.step >= Some(Step::Recorded) {
+            let _ = self.save_record();
+        }
     }
 
     /// Adds what came of the runtime's delete. It changes nothing else.

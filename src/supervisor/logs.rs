@@ -66,7 +66,7 @@ impl Supervisor {
             let tag = reading.tag.as_ref();
             let turn = reading.reader.turn(&self.sinks, |record| lines.extend(codec::log_line(tag, record)));
             if !lines.is_empty() {
-                control.send(id, lines);
+                control.send(id, lines, Vec::new());
             }
             match turn {
                 Ok(Turn::More) => (at, more) = (at + 1, true),

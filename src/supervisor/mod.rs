@@ -4,6 +4,7 @@
 //! leads to, and `perform` what each effect of the lifecycle is done with.
 
 mod annotations;
+mod attachments;
 mod checkpoint;
 mod control;
 mod debug;
@@ -11,6 +12,7 @@ mod evidence;
 mod exit_record;
 mod ground;
 mod guard;
+mod hooks;
 mod life;
 mod logs;
 mod operations;
@@ -34,6 +36,8 @@ use std::os::fd::AsFd;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
+use conward_protocol::limits::REPLAY_MAX;
+
 use crate::core::{Core, Effect, Event, Shape};
 use crate::error::{Error, reason};
 use crate::launch::{self, Standing};
@@ -47,10 +51,12 @@ use crate::sink::Sinks;
 use crate::sys::fds::Inherited;
 use crate::sys::signals::{self, Signals};
 use crate::sys::{self, memory};
+use attachments::Numbers;
 use debug::Kept;
 use evidence::Evidence;
 use exit_record::ExitRecord;
 use ground::{Endpoints, Ground, Lent};
+use hooks::Hooks;
 use life::Life;
 use logs::Reading;
 use operations::{Operation, OperationId};
@@ -81,9 +87,12 @@ pub struct Supervisor {
     state_changed: bool,
     evidence: Evidence,
     exit_record: ExitRecord,
+    /// Programs that are run beside the container.
+    hooks: Hooks,
     /// Who waits for the runtime's delete.
     removal: Removal,
     begun: Instant,
+    numbers: Numbers,
     subscribers: Vec<ControlId>,
     waiters: Vec<Waiter>,
     /// Requests for which the log is being read.
@@ -114,6 +123,8 @@ struct At<'a> {
     reactor: &'a mut Reactor,
     /// Where its output is logged.
     sinks: &'a mut Sinks,
+    /// For its clients.
+    numbers: &'a mut Numbers,
 }
 
 /// Runs one container from its creation to its end. Returns the exit status for the process.
@@ -186,7 +197,10 @@ fn prepare(plan: &Plan, null: &File) -> Result<(), Error> {
 impl Supervisor {
     fn new(plan: Plan, lent: Lent, ground: Ground) -> Supervisor {
         let core = Core::new(Shape::of(&plan));
-        let container = Process::new(CONTAINER, plan.stdio, core, ground.streams, ground.console);
+        let mut container = Process::new(CONTAINER, plan.stdio, core, ground.streams, ground.console);
+        if ground.endpoints.control.is_some() {
+            container.pump.keep_replays(REPLAY_MAX);
+        }
         Supervisor {
             reactor: ground.reactor,
             signals: ground.signals,
@@ -202,8 +216,10 @@ impl Supervisor {
             state_changed: false,
             evidence: Evidence::default(),
             exit_record: ExitRecord::default(),
+            hooks: Hooks::default(),
             removal: Removal::default(),
             begun: Instant::now(),
+            numbers: Numbers::default(),
             subscribers: Vec::new(),
             waiters: Vec::new(),
             readings: Vec::new(),
@@ -273,6 +289,7 @@ impl Supervisor {
             process: &mut self.container,
             reactor: &mut self.reactor,
             sinks: &mut self.sinks,
+            numbers: &mut self.numbers,
         })
     }
 
@@ -307,8 +324,9 @@ impl Supervisor {
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
-        let ours =
-            [unwritten, late, stopping, self.readings_due, self.sinks.deadline(), self.container.deadline()];
+        let (hooks, readings) = (self.hooks.deadline(), self.readings_due);
+        let container = self.container.deadline();
+        let ours = [unwritten, late, stopping, hooks, readings, self.sinks.deadline(), container];
         ours.into_iter().flatten().min()
     }
 

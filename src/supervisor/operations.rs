@@ -99,6 +99,11 @@ impl Operation {
         Operation { id, pid, task, due, killed: false, answer, errors }
     }
 
+    /// Whether its time is up and it was not killed yet.
+    pub fn is_late(&self, now: Instant) -> bool {
+        !self.killed && now >= self.due
+    }
+
     /// What to watch for output.
     pub fn outputs(&self) -> [BorrowedFd<'_>; 2] {
         [self.answer.fd.as_fd(), self.errors.fd.as_fd()]
@@ -164,4 +169,40 @@ pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
     set_nonblocking(&read)?;
     Ok((read, write))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A runtime at work, and the ends of the pipes that it writes to.
+    fn at_work(task: Task) -> (Operation, [OwnedFd; 2]) {
+        let ((answer, stdout), (errors, stderr)) = (pipe().expect("a pipe"), pipe().expect("a pipe"));
+        let pid = Pid::new(i32::MAX).expect("positive");
+        (Operation::new(1, pid, task, answer, errors), [stdout, stderr])
+    }
+
+    /// One that hangs is killed, whatever it is at work for: nobody waits for it for ever.
+    #[test]
+    fn every_task_has_its_time() {
+        let client = || Task::Request { client: 1, tag: None, op: Op::Pause, signal: None };
+        for (task, limit) in [
+            (client(), DEADLINE),
+            (Task::Delete, DEADLINE),
+            (Task::Freeze, STEP_DEADLINE),
+            (Task::KillAll, STEP_DEADLINE),
+            (Task::Thaw, STEP_DEADLINE),
+        ] {
+            let begun = Instant::now();
+            let (mut operation, _theirs) = at_work(task);
+            let made = Instant::now();
+            assert!(!operation.is_late(begun + limit - Duration::from_millis(1)), "{operation:?}");
+            assert!(operation.is_late(made + limit), "{operation:?}");
+            operation.killed = true;
+            assert!(!operation.is_late(made + limit), "once");
+            let (_, killed, outcome) = operation.end(Exit::Signal(9));
+            let text = outcome.expect_err("killed");
+            assert!(killed && text.starts_with(&format!("killed after {} s: ", limit.as_secs())), "{text}");
+        }
+    }
 }

@@ -4,9 +4,10 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
+use conward_protocol::record::HookStage;
 use conward_protocol::{Cause, Signal, What};
 
-use super::{Source, Supervisor};
+use super::{CONTAINER, Source, Supervisor};
 use crate::core::{Answer, Effect, Event, Failure, Settled};
 use crate::error::reason;
 use crate::launch;
@@ -19,7 +20,7 @@ use crate::serve::oom::OomWatch;
 use crate::sys::clock::Timestamp;
 use crate::sys::process;
 use crate::sys::process::Relation;
-use crate::sys::spawn::Spawn;
+use crate::sys::spawn::{Extra, Spawn};
 
 impl Supervisor {
     /// Does it, and says what came of it where the lifecycle asked.
@@ -30,16 +31,17 @@ impl Supervisor {
             Effect::Adopt(pid) => return Some(self.adopt(pid)),
             Effect::Launched(pid) => {
                 self.container.pump.release_stderr(&mut self.sinks);
-                // Before anybody can start the container.
+                // Before anybody can start the container. To open its namespaces takes what is given up.
+                self.pin_namespaces(pid);
                 self.give_up_privileges();
                 self.caller.launched(pid);
                 self.life.created(pid);
                 self.forget_former_record();
                 self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
+                self.queue_hooks(HookStage::Created);
                 if matches!(self.plan.verb, Verb::Restore { .. }) {
                     // Its program goes on where it was.
-                    self.life.started();
-                    self.announce(What::Started, Cause::Runtime);
+                    self.note_started(Cause::Runtime);
                 }
                 self.untidy = true;
             }
@@ -60,8 +62,10 @@ impl Supervisor {
                 return (!self.checkpoint_at_work()).then_some(Event::Answered(Answer::Recorded));
             }
             Effect::LetGo => self.let_go(),
-            Effect::RunHooks(_) => return Some(Event::Answered(Answer::HooksEnded)),
+            Effect::RunHooks(stage) => return self.run_hooks(stage),
+            Effect::SignalHook(signal) => self.signal_hook(signal),
             Effect::Delete => return self.begin_teardown(),
+            Effect::SignalDelete(signal) => self.signal_teardown(signal),
             Effect::RunExitCommand => {
                 return Some(Event::Answered(Answer::CommandSpawned(self.spawn_exit_command())));
             }
@@ -85,6 +89,7 @@ impl Supervisor {
             die_with_supervisor: true,
             oom_score_adj: self.oom_score.as_deref(),
             set_listen_pid,
+            extra: Extra::default(),
         }
         .start();
         self.container.theirs = [None, None, None];
@@ -150,7 +155,7 @@ impl Supervisor {
 
     fn kill_container(&mut self) {
         if let Some(init) = self.container.init.as_ref().filter(|init| init.child) {
-            process::kill_group_of(init.pid);
+            process::signal_group_of(init.pid, libc::SIGKILL);
         }
         self.signal_container(libc::SIGKILL);
     }
@@ -174,6 +179,7 @@ impl Supervisor {
         for fd in self.container.pump.clients.part(Instant::now()) {
             self.close(fd);
         }
+        self.tell_changes(CONTAINER);
     }
 
     /// Everything but lagging clients is closed: a terminal's processes get their hang-up, callers the
@@ -216,6 +222,7 @@ impl Supervisor {
             die_with_supervisor: false,
             oom_score_adj: self.oom_score.as_deref(),
             set_listen_pid: false,
+            extra: Extra::default(),
         }
         .start();
         match spawned {
@@ -229,7 +236,7 @@ impl Supervisor {
 }
 
 /// A process that has ended meanwhile needs no signal.
-fn warn_unless_sent(whom: &str, result: io::Result<()>) {
+pub(super) fn warn_unless_sent(whom: &str, result: io::Result<()>) {
     if let Err(error) = result
         && error.raw_os_error() != Some(libc::ESRCH)
     {

@@ -9,7 +9,7 @@ use conward_protocol::Exit;
 
 use super::source::{Part, ProcessId, Source};
 use crate::core::{Answer, Core, Event};
-use crate::data::{Input, Pump, Step, Turn};
+use crate::data::{Ender, Input, Pump, Step, Turn};
 use crate::error::reason;
 use crate::launch::Streams;
 use crate::pid::Pid;
@@ -46,6 +46,8 @@ pub(super) struct Process {
     size: Option<Size>,
     pub init: Option<Init>,
     pub draining: bool,
+    /// Who has ended its input, until that is told.
+    pub input_ended: Option<Ender>,
 }
 
 /// The process itself, until it has ended.
@@ -103,6 +105,7 @@ impl Process {
             size: None,
             init: None,
             draining: false,
+            input_ended: None,
         }
     }
 
@@ -113,6 +116,21 @@ impl Process {
     /// Whether its streams are a terminal.
     pub fn has_terminal(&self) -> bool {
         matches!(self.stdio, Stdio::Terminal { .. })
+    }
+
+    /// The output streams that there are. With a terminal there is no stderr: what the runtime says there
+    /// is nothing that its process has written.
+    pub fn output_streams(&self) -> &'static [Stream] {
+        match self.stdio {
+            Stdio::Pipes { .. } => &[Stream::Stdout, Stream::Stderr],
+            Stdio::Terminal { .. } => &[Stream::Stdout],
+            Stdio::Passthrough => &[],
+        }
+    }
+
+    /// Whether what is written to its input may be read by it.
+    pub fn takes_input(&self) -> bool {
+        self.input.is_open() && !self.draining && !self.pump.is_over()
     }
 
     /// Watches all its streams.
@@ -211,7 +229,11 @@ impl Process {
                     return reactor.again(Ready { writable: true, ..Ready::to_read(id) });
                 }
                 Step::Waits => return,
-                Step::Closed(fd) => reactor.close(fd),
+                Step::Closed(fd, ender) => {
+                    reactor.close(fd);
+                    self.pump.clients.end_input();
+                    self.input_ended = Some(ender);
+                }
             }
         }
     }

@@ -69,7 +69,8 @@ impl Supervisor {
             Request::Delete(delete) => self.delete(id, tag, delete),
             Request::Checkpoint(checkpoint) => self.checkpoint(id, tag, checkpoint),
             Request::Debug(debug) => Ok(Some(self.debug(debug))),
-            Request::Attach(_) | Request::Exec(_) | Request::Upgrade(_) => {
+            Request::Attach(attach) => self.attach(id, tag, attach),
+            Request::Exec(_) | Request::Upgrade(_) => {
                 let message = format!("{}: this version of the supervisor cannot do it", request.op());
                 Err(Failure::new(ErrorCode::Unsupported, message))
             }

@@ -18,7 +18,7 @@ use crate::reactor::Watch;
 use crate::serve::control::ControlId;
 use crate::sys::file::sealed;
 use crate::sys::process;
-use crate::sys::spawn::Spawn;
+use crate::sys::spawn::{Extra, Spawn};
 
 impl Supervisor {
     /// Starts the runtime for a request; its end is the answer.
@@ -90,6 +90,7 @@ impl Supervisor {
             die_with_supervisor: true,
             oom_score_adj: self.oom_score.as_deref(),
             set_listen_pid: false,
+            extra: Extra::default(),
         }
         .start()?;
         let operation = Operation::new(self.next_operation, pid, task, answer, errors);
@@ -166,8 +167,7 @@ impl Supervisor {
         let cause = Cause::Client { client: client as u64, op: Some(op) };
         match (op, self.life.state) {
             (Op::Start, State::Created) => {
-                self.life.started();
-                self.announce(What::Started, cause);
+                self.note_started(cause);
             }
             (Op::Pause, State::Running) => {
                 self.life.state = State::Paused;
@@ -194,9 +194,7 @@ impl Supervisor {
 
     /// Ends runtimes that take too long.
     pub(super) fn kill_late_operations(&mut self, now: Instant) {
-        for operation in
-            self.operations.iter_mut().filter(|operation| !operation.killed && now >= operation.due)
-        {
+        for operation in self.operations.iter_mut().filter(|operation| operation.is_late(now)) {
             operation.killed = true;
             if let Err(error) = process::signal_child(operation.pid, libc::SIGKILL) {
                 log::warn!("cannot kill the runtime: {}", reason(&error));

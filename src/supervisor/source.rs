@@ -1,7 +1,7 @@
 //! Everything that the loop waits for, by number.
 
 use super::operations::OperationId;
-use crate::data::ClientId;
+use crate::data::ChannelId;
 use crate::plan::Stream;
 use crate::reactor::SourceId;
 use crate::serve::control::ControlId;
@@ -57,10 +57,12 @@ pub enum Source {
     Journal,
     /// The control socket.
     ControlListener,
+    /// The output of the hook at work.
+    Hook,
     /// Something of a process.
     Of(ProcessId, Part),
-    /// An attached client.
-    Client(ClientId),
+    /// A channel of an attached client.
+    Channel(ChannelId),
     /// A client of the control socket.
     Control(ControlId),
     /// The output of a runtime at work for a request.
@@ -68,7 +70,7 @@ pub enum Source {
 }
 
 /// Those that there is one of, in the order of their ids.
-const FIXED: [Source; 9] = [
+const FIXED: [Source; 10] = [
     Source::Signals,
     Source::Start,
     Source::Attach,
@@ -78,6 +80,7 @@ const FIXED: [Source; 9] = [
     Source::Oom,
     Source::Journal,
     Source::ControlListener,
+    Source::Hook,
 ];
 
 /// The parts of a process, in the order of their ids.
@@ -99,7 +102,8 @@ impl Source {
             Source::Oom => 6,
             Source::Journal => 7,
             Source::ControlListener => 8,
-            Source::Client(id) => FIXED.len() + KINDS * id,
+            Source::Hook => 9,
+            Source::Channel(id) => FIXED.len() + KINDS * id,
             Source::Control(id) => FIXED.len() + KINDS * id + 1,
             Source::Operation(id) => FIXED.len() + KINDS * id + 2,
             Source::Of(id, part) => FIXED.len() + KINDS * id + 3 + part as usize,
@@ -111,7 +115,7 @@ impl Source {
         FIXED.get(id).copied().unwrap_or_else(|| {
             let id = id - FIXED.len();
             match (id % KINDS, id / KINDS) {
-                (0, id) => Source::Client(id),
+                (0, id) => Source::Channel(id),
                 (1, id) => Source::Control(id),
                 (2, id) => Source::Operation(id),
                 (part, id) => Source::Of(id, PARTS[part - 3]),
@@ -126,7 +130,7 @@ mod tests {
 
     #[test]
     fn numbers_are_reversible() {
-        let many = [Source::Client(0), Source::Client(9), Source::Control(4), Source::Operation(7)];
+        let many = [Source::Channel(0), Source::Channel(9), Source::Control(4), Source::Operation(7)];
         let parts = PARTS.into_iter().flat_map(|part| [Source::Of(CONTAINER, part), Source::Of(9, part)]);
         for source in FIXED.into_iter().chain(many).chain(parts) {
             assert_eq!(Source::from_id(source.id()), source);

@@ -93,7 +93,8 @@ impl Supervisor {
     }
 }
 
-fn name(stream: Stream) -> request::Stream {
+/// The word of the protocol for a stream.
+pub(super) fn name(stream: Stream) -> request::Stream {
     match stream {
         Stream::Stdout => request::Stream::Stdout,
         Stream::Stderr => request::Stream::Stderr,

@@ -1,19 +1,21 @@
 //! The runtime's delete, and the end of the supervisor.
 
 use conward_protocol::body::{Body, Removed};
-use conward_protocol::record::Teardown;
+use conward_protocol::record::{HookStage, Teardown};
 use conward_protocol::request::Delete;
 use conward_protocol::{Cause, ErrorCode, Exit, Failure, Op, State, Step, Tag, What};
 
 use super::Supervisor;
 use super::life::now;
 use super::operations::Task;
+use super::perform::warn_unless_sent;
 use super::record::Content;
 use super::requests::Answer;
 use super::source::CONTAINER;
 use crate::core::{self, Event};
 use crate::error::reason;
 use crate::serve::control::{Control, ControlId};
+use crate::sys::process;
 
 /// Who wants the container deleted.
 #[derive(Debug, Default)]
@@ -65,6 +67,13 @@ impl Supervisor {
         Some(self.end_teardown(None, Some((ErrorCode::Internal, text))))
     }
 
+    /// A signal asks for the end, which only the runtime's delete holds up.
+    pub(super) fn signal_teardown(&mut self, signal: i32) {
+        if let Some(runtime) = self.operations.iter().find(|o| matches!(o.task, Task::Delete)) {
+            warn_unless_sent("the runtime", process::signal_child(runtime.pid, signal));
+        }
+    }
+
     /// The runtime has ended. What came of it goes into the record before anybody is told.
     pub(super) fn end_teardown(&mut self, exit: Option<Exit>, failed: Option<(ErrorCode, String)>) -> Event {
         // As a failure it has a bound.
@@ -91,7 +100,11 @@ impl Supervisor {
         }
         // Whoever has connected already is somebody.
         self.on_control();
-        if self.endpoints.control.as_ref().is_none_or(Control::is_deserted) {
+        let lifecycle = &self.plan.lifecycle;
+        // What is kept is deleted one day, and these hooks are to run then.
+        let hooks_are_left = lifecycle.keep_state && lifecycle.hooks_at(HookStage::Deleted).next().is_some();
+        let deserted = |control: &Control| control.is_deserted() && !hooks_are_left;
+        if self.endpoints.control.as_ref().is_none_or(deserted) {
             self.happen(CONTAINER, Event::Abandoned);
         }
     }

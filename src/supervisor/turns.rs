@@ -6,10 +6,10 @@ use std::time::Instant;
 use super::source::{CONTAINER, Part, ProcessId, Source};
 use super::{At, Supervisor};
 use crate::core::{Answer, Event};
-use crate::data::{ClientId, Turn};
+use crate::data::Turn;
 use crate::error::reason;
 use crate::plan::Stream;
-use crate::reactor::{Ready, Watch};
+use crate::reactor::Ready;
 use crate::serve::attach;
 use crate::serve::fifos::Fifo;
 use crate::sys::process::{self, Reaped};
@@ -34,8 +34,9 @@ impl Supervisor {
             Source::Oom => self.on_oom(),
             Source::Journal => self.sinks.turn(Instant::now()),
             Source::ControlListener => self.on_control(),
+            Source::Hook => self.on_hook(),
             Source::Of(whom, part) => self.turn_of(whom, part),
-            Source::Client(id) => self.on_client(id, ready),
+            Source::Channel(id) => self.on_channel(id, ready),
             Source::Control(id) => self.on_control_client(id, ready),
             Source::Operation(id) => self.on_operation(id),
         }
@@ -48,9 +49,7 @@ impl Supervisor {
         if self.sinks.deadline().is_some_and(|deadline| now >= deadline) {
             self.sinks.turn(now);
         }
-        for id in self.container.pump.clients.overdue(now) {
-            self.drop_client(id);
-        }
+        self.retire_channels(CONTAINER, now);
         let container = &mut self.container;
         for stream in container.pump.resume(&mut self.sinks) {
             container.read_again(&mut self.reactor, stream);
@@ -69,6 +68,7 @@ impl Supervisor {
         if self.container.core.deadline().is_some_and(|deadline| now >= deadline) {
             self.happen(CONTAINER, Event::Tick);
         }
+        self.turn_hooks(now);
         self.look_whether_abandoned();
         self.save_state();
         self.let_readers_go(now);
@@ -92,7 +92,7 @@ impl Supervisor {
             if core_dumped {
                 self.life.dumped_core(pid);
             }
-            if self.end_operation(pid, exit) {
+            if self.end_operation(pid, exit) || self.end_hook(pid, exit) {
                 continue;
             }
             if self.container.init.as_ref().is_some_and(|init| init.pid == pid) {
@@ -124,7 +124,7 @@ impl Supervisor {
 
     fn on_output(&mut self, whom: ProcessId, stream: Stream) {
         for _ in 0..READ_BUDGET {
-            let Some(At { process, reactor, sinks }) = self.at(whom) else { return };
+            let Some(At { process, reactor, sinks, .. }) = self.at(whom) else { return };
             match process.pump.read(stream, sinks) {
                 Turn::Chunk => {}
                 Turn::Dry => return,
@@ -156,37 +156,6 @@ impl Supervisor {
             }
         }
         self.reactor.again(Ready::to_read(Source::Attach.id()));
-    }
-
-    fn add_client(&mut self, fd: OwnedFd) {
-        let clients = &mut self.container.pump.clients;
-        let id = clients.add(fd);
-        let watched = clients.fd(id).map(|fd| self.reactor.watch(fd, Source::Client(id).id(), Watch::Both));
-        if let Some(Err(error)) = watched {
-            log::warn!("cannot watch attach client {id}: {}", reason(&error));
-            drop(clients.remove(id));
-        }
-    }
-
-    fn on_client(&mut self, id: ClientId, ready: Ready) {
-        if ready.writable {
-            self.container.pump.clients.flush(id);
-        }
-        if ready.readable {
-            self.container.pump.clients.note_input(id);
-            self.container.move_input(&mut self.reactor);
-        }
-        if ready.hung_up {
-            self.container.pump.clients.hang_up(id);
-        }
-    }
-
-    /// Closes a client's connection; another one may have waited for the descriptor.
-    fn drop_client(&mut self, id: ClientId) {
-        if let Some(fd) = self.container.pump.clients.remove(id) {
-            self.close(fd);
-            self.reactor.again(Ready::to_read(Source::Attach.id()));
-        }
     }
 
     fn on_fifo(&mut self, source: Source) {

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 
 /// Descriptors the caller left open for the runtime (`--preserve-fds`, socket activation) or for
-/// the lifetime of the container (reserved ports). They are never touched, only held, and closed
+/// the lifetime of the container (reserved ports). Their files are never touched, only held, and closed
 /// before the exit file appears.
 #[derive(Debug)]
 pub struct Inherited(Vec<OwnedFd>);

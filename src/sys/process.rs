@@ -155,13 +155,14 @@ pub fn signal_child(pid: Pid, signal: i32) -> io::Result<()> {
     if unsafe { libc::kill(pid.raw(), signal) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Sends SIGKILL to the process group that `leader` is in, unless it is our own or init's.
+/// Sends `signal` to the process group that `leader` is in, unless it is our own or init's.
 /// `leader` must not have been reaped.
-pub fn kill_group_of(leader: Pid) {
+pub fn signal_group_of(leader: Pid, signal: i32) {
     let raw = nix::unistd::Pid::from_raw(leader.raw());
     let Ok(group) = nix::unistd::getpgid(Some(raw)) else { return };
     if group.as_raw() > 1 && group != nix::unistd::getpgrp() {
-        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+        // SAFETY: integers only. It fails if all of the group have ended, and then it is done.
+        unsafe { libc::killpg(group.as_raw(), signal) };
     }
 }
 

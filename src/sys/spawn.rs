@@ -5,13 +5,15 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::fcntl::{FcntlArg, fcntl};
 
 use super::process::own_pid;
 use crate::pid::Pid;
 
 /// A program to start, with signal mask and dispositions reset to the defaults, in the
-/// supervisor's directory, session and process group.
+/// supervisor's directory; also in its session and process group, unless `extra` says otherwise.
 pub struct Spawn<'a> {
     /// Path of the program; no PATH search.
     pub program: &'a str,
@@ -26,6 +28,19 @@ pub struct Spawn<'a> {
     pub oom_score_adj: Option<&'a str>,
     /// Replace the environment's LISTEN_PID by its own pid (sd_listen_fds(3)).
     pub set_listen_pid: bool,
+    /// What few programs need.
+    pub extra: Extra<'a>,
+}
+
+/// What a program gets that is to work apart from the supervisor.
+#[derive(Clone, Copy, Default)]
+pub struct Extra<'a> {
+    /// A session, and so a process group, of its own.
+    pub session: bool,
+    /// Its descriptors from 3 on.
+    pub fds: &'a [BorrowedFd<'a>],
+    /// `NAME=VALUE`: added to the environment, or in the place of what has this name there.
+    pub variables: &'a [String],
 }
 
 /// What the child works with: prepared by the parent, since the child must not allocate.
@@ -34,6 +49,10 @@ struct Child {
     argv: *const *const c_char,
     envp: *const *const c_char,
     stdio: [c_int; 3],
+    session: bool,
+    /// What becomes descriptors from 3 on: numbers above all of those.
+    fds: *const c_int,
+    fds_count: c_int,
     die_with_supervisor: bool,
     oom_score_adj: Option<(*const c_void, usize)>,
     /// Where the digits of LISTEN_PID go, NUL included.
@@ -57,7 +76,8 @@ impl Spawn<'_> {
         let argv = pointers(&argv);
         // LISTEN_PID=, and room for the digits and the NUL, which the child fills in.
         let mut listen_pid = [LISTEN_PID, &[0; LISTEN_PID_DIGITS]].concat();
-        let mut envp = environment(self.set_listen_pid);
+        let variables = self.extra.variables.iter().map(|v| c_string(v)).collect::<io::Result<Vec<_>>>()?;
+        let mut envp = environment(self.set_listen_pid, &variables);
         let digits = self.set_listen_pid.then(|| {
             let entry = listen_pid.as_mut_ptr();
             envp.push(entry.cast::<c_char>());
@@ -65,11 +85,18 @@ impl Spawn<'_> {
             unsafe { entry.add(LISTEN_PID.len()).cast::<[u8; LISTEN_PID_DIGITS]>() }
         });
         envp.push(std::ptr::null());
+        let fds = self.extra.fds.iter().map(|fd| above(*fd, self.extra.fds.len()));
+        let fds = fds.collect::<io::Result<Vec<OwnedFd>>>()?;
+        let numbers: Vec<c_int> = fds.iter().map(AsRawFd::as_raw_fd).collect();
         let mut child = Child {
             program: program.as_ptr(),
             argv: argv.as_ptr(),
             envp: envp.as_ptr(),
             stdio: self.stdio.map(|fd| fd.as_raw_fd()),
+            session: self.extra.session,
+            fds: numbers.as_ptr(),
+            fds_count: c_int::try_from(numbers.len())
+                .map_err(|_| io::Error::from_raw_os_error(libc::E2BIG))?,
             die_with_supervisor: self.die_with_supervisor,
             oom_score_adj: self.oom_score_adj.map(|s| (s.as_ptr().cast::<c_void>(), s.len())),
             listen_pid: digits,
@@ -130,7 +157,11 @@ extern "C" fn become_program(child: *mut c_void) -> c_int {
         if let Some(digits) = child.listen_pid {
             write_decimal(libc::getpid(), &mut *digits);
         }
-        if set_stdio(child.stdio) {
+        if child.session {
+            // It leads no group, being new, so this cannot fail.
+            libc::setsid();
+        }
+        if set_stdio(child.stdio) && set_more(child.fds, child.fds_count) {
             libc::execve(child.program, child.argv, child.envp);
         }
         child.error = *libc::__errno_location();
@@ -184,6 +215,27 @@ unsafe fn set_stdio(stdio: [c_int; 3]) -> bool {
     true
 }
 
+/// # Safety
+/// Only in the child. `fds` must point to that many descriptors, whose numbers are all above those that they
+/// become.
+unsafe fn set_more(fds: *const c_int, count: c_int) -> bool {
+    for at in 0..count {
+        // SAFETY: the caller's promise; dup2(2) takes integers.
+        if unsafe { libc::dup2(*fds.offset(at as isize), 3 + at) } < 0 {
+            return false;
+        }
+    }
+    true
+}
+
+/// The same open file under a number that is not one of the first `count` from 3 on.
+fn above(fd: BorrowedFd<'_>, count: usize) -> io::Result<OwnedFd> {
+    let first = c_int::try_from(3 + count).map_err(|_| io::Error::from_raw_os_error(libc::E2BIG))?;
+    let number = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(first))?;
+    // SAFETY: the kernel has just made this descriptor for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
 fn write_decimal(mut number: i32, out: &mut [u8; LISTEN_PID_DIGITS]) {
     let mut reversed = [0u8; LISTEN_PID_DIGITS];
     let mut length = 0;
@@ -197,27 +249,34 @@ fn write_decimal(mut number: i32, out: &mut [u8; LISTEN_PID_DIGITS]) {
     }
 }
 
-/// The entries of this process's environment, which nothing here ever changes, so that they need
-/// not be copied.
-fn environment(without_listen_pid: bool) -> Vec<*const c_char> {
+/// `variables`, and the other entries of this process's environment, which nothing here ever changes, so that
+/// they need not be copied.
+fn environment(without_listen_pid: bool, variables: &[CString]) -> Vec<*const c_char> {
     // SAFETY: the type is that of environ(7).
     unsafe extern "C" {
         static environ: *const *const c_char;
     }
-    let mut entries = Vec::new();
+    let mut entries: Vec<*const c_char> = variables.iter().map(|variable| variable.as_ptr()).collect();
     // SAFETY: libc keeps `environ` a NULL-ended array of NUL-terminated strings; it is NULL itself
     // after clearenv(3), which nobody calls.
     unsafe {
         let mut next = environ;
         while !next.is_null() && !(*next).is_null() {
-            let listen_pid = CStr::from_ptr(*next).to_bytes().starts_with(LISTEN_PID);
-            if !(without_listen_pid && listen_pid) {
+            let entry = CStr::from_ptr(*next);
+            let listen_pid = entry.to_bytes().starts_with(LISTEN_PID);
+            let replaced = variables.iter().any(|variable| name(variable) == name(entry));
+            if !(without_listen_pid && listen_pid || replaced) {
                 entries.push(*next);
             }
             next = next.add(1);
         }
     }
     entries
+}
+
+/// What stands before the `=` of an entry of the environment.
+fn name(entry: &CStr) -> Option<&[u8]> {
+    entry.to_bytes().split(|&byte| byte == b'=').next()
 }
 
 fn c_string(text: &str) -> io::Result<CString> {

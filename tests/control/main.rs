@@ -1,12 +1,14 @@
 //! What managers can observe on the control socket, with a runtime that does as it is told. Runs as
 //! any user, but for `privileges`; two tests need a second user id, and fail where there is none to be had.
 
+mod attach;
 mod busy;
 mod checkpoint;
 mod client;
 mod delete;
 mod end;
 mod events;
+mod hooks;
 mod isolation;
 mod keep;
 mod lines;

@@ -2,6 +2,7 @@
 //!
 //! Needs root, runc and busybox; fails, and says what is missing, without them.
 
+mod attach;
 mod control;
 mod end;
 mod exec;

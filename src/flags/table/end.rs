@@ -35,4 +35,22 @@ pub(super) static FLAGS: &[Flag] = &[
          `delete`, and stay as long as one is connected. It needs a control directory, and cannot be combined \
          with `--exec`.",
     ),
+    Flag::list("hook", "STAGE=PATH", |w| &mut w.hook).says(
+        "Program to run at a stage of the container's life",
+        "A program that is run when the container was `created` or `started`, has `exited` and that is \
+         recorded, or was `deleted` by the runtime at the request of the supervisor. The path is absolute. Can \
+         be given several times: hooks run one after the other, those of a stage in the order in which they \
+         were given. See Hooks above. Cannot be combined with `--exec`.",
+    ),
+    Flag::int("hook-timeout", "SECONDS", |w| &mut w.hook_timeout).default("30").says(
+        "Time that each hook may take",
+        "How long each hook may take, at least 1. Then it is killed, with its process group, and the next one \
+         is run.",
+    ),
+    Flag::switch("pin-namespaces", |w| &mut w.pin_namespaces).says(
+        "Hand the container's namespaces to its exited hooks",
+        "Open the namespaces of the container when it is created, and hand them to hooks of the stage \
+         `exited`, which so can look into a mount namespace whose last process is gone. There must be such a \
+         hook.",
+    ),
 ];

@@ -186,8 +186,15 @@ mod tests {
         seccomp-notify-plugins - S -";
 
     /// Options of our own.
-    const OWN: [&str; 4] =
-        ["control-dir - S -", "delete-on-exit - F -", "keep-state - F -", "log-journal-priority - F -"];
+    const OWN: [&str; 7] = [
+        "control-dir - S -",
+        "delete-on-exit - F -",
+        "hook - M -",
+        "hook-timeout - I 30",
+        "keep-state - F -",
+        "log-journal-priority - F -",
+        "pin-namespaces - F -",
+    ];
 
     fn row(flag: &Flag) -> String {
         let takes = match flag.set {

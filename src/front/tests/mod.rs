@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use ::log::LevelFilter;
 
 mod callers;
+mod lifecycle;
 
 use super::{Asked, ask};
 use crate::error::Error;
@@ -159,22 +160,6 @@ fn errors_about_one_thing() {
     }
     let line = ["-c", "x", "-r", RUNTIME, "-l", "none"];
     assert_eq!(error(&line), "[conmon:e]: Container UUID not provided. Use --cuuid");
-}
-
-#[test]
-fn what_is_of_our_own_has_something_to_work_on() {
-    let own = ["--control-dir", "/x", "--keep-state", "--delete-on-exit"];
-    assert_eq!(least(&own).lifecycle, Lifecycle { keep_state: true, delete_on_exit: true });
-    let exec = ["-e", "--exec-process-spec", "p", "--control-dir", "/x"];
-    for name in ["--keep-state", "--delete-on-exit"] {
-        let line = [&LEAST[..], &exec, &[name]].concat();
-        let text = format!("conmon: {name} is about containers and cannot be used with --exec");
-        assert_eq!(error(&line), text);
-    }
-    for more in [&["--control-dir", "", "--keep-state"], &["--cid=a/b", "--control-dir=/x", "--keep-state"]] {
-        let error = error(&[&LEAST[..], more].concat());
-        assert!(error.starts_with("conmon: --keep-state needs a control directory: "), "{error}");
-    }
 }
 
 #[test]

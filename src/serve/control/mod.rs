@@ -1,16 +1,19 @@
 //! The control socket: lines from managers in, lines out. What they mean is not known here.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::fs;
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use conward_protocol::limits::{CLIENTS_MAX, LINE_MAX, QUEUE_MAX};
 use conward_protocol::{Line, Lines, RECORD_FILE, SOCKET_FILE, STATE_FILE};
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, SockType, send};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockType, sendmsg};
 use nix::unistd::geteuid;
 
 use crate::error::{Error, reason};
@@ -22,6 +25,10 @@ use crate::sys::socket;
 const BACKLOG: i32 = 64;
 /// Bytes that are read from one client in one turn.
 const READ_MAX: usize = 16 * 1024;
+
+/// What a descriptor that waits for a client costs of [`QUEUE_MAX`]: who asks for many and does not read is
+/// dropped before they are missing elsewhere.
+const DESCRIPTOR_COST: usize = 16 * 1024;
 
 /// Names a client; never used twice by one supervisor.
 pub type ControlId = usize;
@@ -45,14 +52,27 @@ struct Client {
     fd: OwnedFd,
     lines: Lines,
     out: VecDeque<Outgoing>,
+    /// Bytes that wait, and what the descriptors that wait with them cost.
     queued: usize,
-    ended: bool,
+    cost: usize,
+    ended: Option<Ended>,
 }
 
+/// Why a client is to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It has gone by itself.
+    Gone,
+    /// It did not read, and so many bytes waited for it.
+    TooSlow(usize),
+}
+
+/// A line, and the descriptors that come with its first byte.
 #[derive(Debug)]
 struct Outgoing {
     bytes: Vec<u8>,
     sent: usize,
+    descriptors: Vec<OwnedFd>,
 }
 
 /// Who has come.
@@ -74,7 +94,7 @@ impl Refused {
     /// Sends one line, if there is room, and closes.
     pub fn tell(self, line: Vec<u8>) {
         // Whoever does not hear it sees the end of the connection.
-        let _ = Outgoing { bytes: line, sent: 0 }.send(&self.0);
+        let _ = Outgoing { bytes: line, sent: 0, descriptors: Vec::new() }.send(&self.0);
     }
 }
 
@@ -141,7 +161,7 @@ impl Control {
         let id = self.next;
         self.next += 1;
         let lines = Lines::new(LINE_MAX);
-        self.clients.push(Client { id, fd, lines, out: VecDeque::new(), queued: 0, ended: false });
+        self.clients.push(Client { id, fd, lines, out: VecDeque::new(), queued: 0, cost: 0, ended: None });
         Ok(Some(Accepted::Client(id)))
     }
 
@@ -164,15 +184,17 @@ impl Control {
         }
     }
 
-    /// Sends a line, newline included, or queues it.
-    pub fn send(&mut self, id: ControlId, line: Vec<u8>) {
-        let Some(client) = self.clients.iter_mut().find(|c| c.id == id && !c.ended) else { return };
+    /// Sends a line, newline included, or queues it. `descriptors` come with it, one set with one line, and
+    /// are closed here when they are sent, or when the client is removed.
+    pub fn send(&mut self, id: ControlId, line: Vec<u8>, descriptors: Vec<OwnedFd>) {
+        let Some(client) = self.clients.iter_mut().find(|c| c.id == id && c.ended.is_none()) else { return };
         client.queued += line.len();
-        client.out.push_back(Outgoing { bytes: line, sent: 0 });
+        client.cost += descriptors.len() * DESCRIPTOR_COST;
+        client.out.push_back(Outgoing { bytes: line, sent: 0, descriptors });
         client.flush();
-        if client.queued > QUEUE_MAX {
+        if client.queued + client.cost > QUEUE_MAX {
             log::warn!("control client {id} does not read: dropped with {} bytes unsent", client.queued);
-            client.ended = true;
+            client.ended = Some(Ended::TooSlow(client.queued));
             self.dropped += 1;
         }
     }
@@ -194,11 +216,9 @@ impl Control {
         self.clients.iter().filter(|client| client.queued == 0).map(|client| client.id).collect()
     }
 
-    /// A client that is to be removed, and how many bytes waited for it if it did not read; `None` if it
-    /// has gone by itself.
-    pub fn ended(&self) -> Option<(ControlId, Option<usize>)> {
-        let client = self.clients.iter().find(|client| client.ended)?;
-        Some((client.id, (client.queued > QUEUE_MAX).then_some(client.queued)))
+    /// A client that is to be removed, and why.
+    pub fn ended(&self) -> Option<(ControlId, Ended)> {
+        self.clients.iter().find_map(|client| Some((client.id, client.ended?)))
     }
 
     /// Takes a client out; the connection is to be closed.
@@ -254,8 +274,9 @@ impl Client {
     fn flush(&mut self) {
         while let Some(next) = self.out.front_mut() {
             match next.send(&self.fd) {
-                Ok(sent) => {
+                Ok((sent, descriptors)) => {
                     self.queued -= sent;
+                    self.cost -= descriptors * DESCRIPTOR_COST;
                     if next.sent == next.bytes.len() {
                         self.out.pop_front();
                     }
@@ -263,7 +284,7 @@ impl Client {
                 Err(Errno::EAGAIN | Errno::EINTR) => return,
                 Err(error) => {
                     log::debug!("control client {}: {}", self.id, error.desc());
-                    self.ended = true;
+                    self.ended.get_or_insert(Ended::Gone);
                     return;
                 }
             }
@@ -272,37 +293,17 @@ impl Client {
 }
 
 impl Outgoing {
-    fn send(&mut self, to: &OwnedFd) -> nix::Result<usize> {
+    /// Sends as much as there is room for. Returns how many bytes and descriptors those were.
+    fn send(&mut self, to: &OwnedFd) -> nix::Result<(usize, usize)> {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        let sent = send(to.as_raw_fd(), &self.bytes[self.sent..], flags)?;
+        let numbers: Vec<RawFd> = self.descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+        let rights = [ControlMessage::ScmRights(&numbers)];
+        let control = if numbers.is_empty() { &[][..] } else { &rights[..] };
+        let bytes = [IoSlice::new(&self.bytes[self.sent..])];
+        let sent = sendmsg::<()>(to.as_raw_fd(), &bytes, control, flags, None)?;
         self.sent += sent;
-        Ok(sent)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_socket_of_somebody_else_stays_even_with_the_same_inode_number() {
-        let base = tempfile::tempdir().unwrap();
-        let dir = base.path().join("id");
-        let first = Control::open(&dir).unwrap();
-        // Time goes in steps of some milliseconds here.
-        let second = loop {
-            let second = Control::open(&dir).unwrap();
-            if second.mark != first.mark {
-                break second;
-            }
-        };
-        first.remove_all();
-        assert!(dir.join(SOCKET_FILE).exists());
-        fs::write(dir.join(STATE_FILE), "{}").unwrap();
-        second.remove_socket();
-        assert!(!dir.join(SOCKET_FILE).exists() && dir.join(STATE_FILE).exists());
-        let third = Control::open(&dir).unwrap();
-        third.remove_all();
-        assert!(!dir.exists());
+        // They have gone with the first of these bytes (unix(7)).
+        self.descriptors = Vec::new();
+        Ok((sent, numbers.len()))
     }
 }
