@@ -203,7 +203,7 @@ impl Supervisor {
     }
 
     /// The supervisor is about to end, and answers to whom it still owes something. Runtimes that are at
-    /// work end with it.
+    /// work are ended.
     pub(super) fn give_up_operations(&mut self) {
         for waiter in std::mem::take(&mut self.waiters) {
             let message = "wait: the supervisor ends, and the container is not deleted";

@@ -83,7 +83,14 @@ fn two_capabilities_are_kept_and_children_have_all() {
             Script { record: Some(place.path("create")), ..Script::of([Step::AwaitStart, Step::Pause]) };
         let script = script.at("start", records("start")).at("pause", records("pause"));
         place.script(&script);
-        let mut running = launch(&place).through(prefix).exit_command("exit").start().created();
+        let hook = place.path("hook.sh");
+        let record =
+            format!("#!/bin/sh\nexec {} record {}\n", fake_runtime().display(), place.path("hook").display());
+        fs::write(&hook, record).expect("a hook");
+        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).expect("chmod");
+        let launch = launch(&place).through(prefix).exit_command("exit");
+        let hook = format!("exited={}", hook.display());
+        let mut running = launch.args(["--hook", &hook, "--pin-namespaces"]).start().created();
         let supervisor = sets_of(running.monitor().pid());
         // A user namespace begins with all that the kernel knows.
         let full = if full == u64::MAX { supervisor.bounding } else { full };
@@ -93,9 +100,12 @@ fn two_capabilities_are_kept_and_children_have_all() {
             client.ok(request);
         }
         assert_eq!(running.status(), 137, "{prefix:?}");
-        for record in ["create", "start", "pause", "exit"] {
+        for record in ["create", "start", "pause", "hook", "exit"] {
             assert_full(&place, record, full);
         }
+        // Its namespaces were opened while that was allowed.
+        let hook = Record::read(&place.path("hook")).expect("record of the hook");
+        assert!(hook.fds.values().any(|name| name.starts_with("mnt:[")), "{:?}", hook.fds);
     }
 }
 

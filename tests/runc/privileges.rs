@@ -86,7 +86,7 @@ fn runc_has_all_capabilities_and_the_container_its_own() {
     let inner = container.logged("stdout");
     assert_eq!(set(&inner, "CapBnd"), format!("{:016x}", 1 << 5 | 1 << 10), "{inner}");
     // It is another user's process.
-    manager.done("stop timeout_ms=0");
+    manager.done("kill KILL");
     assert_eq!(container.exit_file(), "137");
 
     let calls = fs::read_to_string(container.path("calls")).expect("what the runtime was");
