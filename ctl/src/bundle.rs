@@ -28,13 +28,28 @@ impl Bundle {
     pub fn read(dir: &Path) -> Result<Bundle, Error> {
         let real = fs::canonicalize(dir)
             .map_err(|error| Error::io(format_args!("bundle {}", dir.display()), error))?;
-        let file = real.join("config.json");
-        let text = fs::read(&file).map_err(|error| Error::io(file.display(), error))?;
-        let checked = parse(&text).and_then(|spec| check(&real, &spec).map(|()| spec));
-        let spec = checked.map_err(|(at, what)| Error::new(format!("{}: {at}: {what}", file.display())))?;
+        let spec = spec(&real, |spec| check(&real, spec))?;
         let terminal = spec.process().as_ref().and_then(Process::terminal).unwrap_or(false);
         Ok(Bundle { dir: real, terminal })
     }
+}
+
+/// The process of a bundle that a container was made from.
+///
+/// # Errors
+/// It cannot be read.
+pub fn process(dir: &Path) -> Result<Process, Error> {
+    let missing = || ("process".to_owned(), "is missing".to_owned());
+    let spec = spec(dir, |spec| spec.process().as_ref().map(drop).ok_or_else(missing))?;
+    Ok(spec.process().clone().unwrap_or_default())
+}
+
+/// Reads `config.json`, if it passes this check.
+fn spec(dir: &Path, check: impl FnOnce(&Spec) -> Result<(), Fault>) -> Result<Spec, Error> {
+    let file = dir.join("config.json");
+    let text = fs::read(&file).map_err(|error| Error::io(file.display(), error))?;
+    let checked = parse(&text).and_then(|spec| check(&spec).map(|()| spec));
+    checked.map_err(|(at, what)| Error::new(format!("{}: {at}: {what}", file.display())))
 }
 
 fn parse(text: &[u8]) -> Result<Spec, Fault> {

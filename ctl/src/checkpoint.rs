@@ -45,8 +45,7 @@ pub fn restore(place: &Place, restore: &Restore) -> Result<u8, Error> {
         .map_err(|error| Error::io(format_args!("image {}", restore.image_path.display()), error))?;
     let options = [(restore.tcp_established, "--tcp-established"), (restore.file_locks, "--file-locks")];
     let options = options.into_iter().filter_map(|(wanted, option)| wanted.then_some(option)).collect();
-    let wishes =
-        Wishes { stdin: create.interactive, stdin_once: false, image: Some(Image { dir: image, options }) };
+    let wishes = Wishes { stdin: create.interactive, image: Some(Image { dir: image, options }) };
     create::made(place, create, &bundle, &wishes).map_err(|error| with_reason(error, &bundle.dir))?;
     output::line(&create.id)?;
     Ok(0)

@@ -15,7 +15,7 @@ use crate::spawn::{self, Wishes};
 /// The bundle cannot work, the id is taken, or the supervisor or the runtime failed.
 pub fn create(place: &Place, create: &Create) -> Result<u8, Error> {
     let bundle = Bundle::read(&create.bundle)?;
-    made(place, create, &bundle, &Wishes { stdin: create.interactive, stdin_once: false, image: None })?;
+    made(place, create, &bundle, &Wishes { stdin: create.interactive, image: None })?;
     output::line(&create.id)?;
     Ok(0)
 }
@@ -27,12 +27,22 @@ pub fn create(place: &Place, create: &Create) -> Result<u8, Error> {
 pub fn made(place: &Place, create: &Create, bundle: &Bundle, wishes: &Wishes) -> Result<Client, Error> {
     let id = &create.id;
     check_id(id)?;
-    if place.ids()?.contains(id) && !matches!(place.look(id), Found::Dead(_)) {
-        return Err(Error::new(format!("{id}: there is a container of this id already")));
+    if place.ids()?.contains(id) {
+        check_free(id, &place.look(id))?;
     }
     spawn::supervisor(place, create, bundle, wishes)?;
     // The supervisor goes on without a control socket where it cannot make one.
     place.connect(id).map_err(|error| Error::new(format!("created, but cannot be asked: {}", error.message)))
+}
+
+/// What a supervisor has left behind is not written over, unless it was killed before it had a container.
+fn check_free(id: &str, found: &Found) -> Result<(), Error> {
+    let why = match found {
+        Found::Dead(remains) if remains.state.is_none() && remains.record.is_none() => return Ok(()),
+        Found::Dead(_) => "there was a container of this id: delete it first",
+        Found::Alive(_) | Found::Mute(_) => "there is a container of this id already",
+    };
+    Err(Error::new(format!("{id}: {why}")))
 }
 
 /// What runtimes take as an id, and a name of a directory can be.

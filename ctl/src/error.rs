@@ -12,7 +12,7 @@ const NOT_RUNNABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
 /// Why a command was not done.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Error {
     /// For people: what was being done, to what, and why it failed.
     pub message: String,

@@ -9,6 +9,7 @@ mod bundle;
 mod checkpoint;
 pub mod cli;
 mod create;
+mod delete;
 mod error;
 mod events;
 mod inspect;
@@ -17,11 +18,13 @@ mod logs;
 pub mod man;
 mod output;
 mod place;
+mod process;
 mod requests;
 mod run;
 mod session;
 mod spawn;
 mod terminal;
+mod users;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -68,6 +71,7 @@ fn perform(cli: Cli) -> Result<u8, Error> {
         Command::Create(create) => create::create(&place, &create),
         Command::Run(run) => run::run(&place, &run),
         Command::Attach(attach) => run::attach(&place, &attach),
+        Command::Exec(exec) => run::exec(&place, &exec),
         Command::Start { ids } => requests::start(&place, &ids),
         Command::Kill(kill) => requests::kill(&place, &kill),
         Command::Stop(stop) => requests::stop(&place, &stop),
@@ -77,9 +81,10 @@ fn perform(cli: Cli) -> Result<u8, Error> {
         Command::Ps { format, id } => inspect::ps(&place, format, &id),
         Command::Stats { id } => inspect::stats(&place, &id),
         Command::Debug(debug) => inspect::debug(&place, &debug),
-        Command::Wait { stage, id } => requests::wait(&place, stage, &id),
+        Command::Wait { stage, exec, id } => requests::wait(&place, stage, exec, &id),
         Command::Events(events) => events::events(&place, &events),
         Command::Logs(logs) => logs::logs(&place, &logs),
+        Command::Delete(delete) => delete::delete(&place, &delete),
         Command::Checkpoint(wanted) => checkpoint::checkpoint(&place, &wanted),
         Command::Restore(restore) => checkpoint::restore(&place, &restore),
         Command::Completions { .. } => Ok(0),

@@ -2,13 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use conward_protocol::{Body, Exit, Request, Timestamp, body};
+use conward_protocol::{Body, Exit, Request, State, Timestamp, body};
 use serde_json::{Value, json};
 
 use crate::cli::{Filter, Format, Ls};
 use crate::error::Error;
 use crate::output;
-use crate::place::{Found, Place};
+use crate::place::{Found, Place, Remains};
 use crate::terminal;
 
 /// `ls`.
@@ -63,8 +63,12 @@ fn passes(found: &Found, filters: &[Filter]) -> bool {
         Found::Mute(_) => None,
     };
     let in_state = |filter: &Filter| match filter {
-        Filter::State(wanted) => Some(matches!(found, Found::Alive(state) if state.state == *wanted)),
-        Filter::Dead => Some(matches!(found, Found::Dead(_))),
+        Filter::State(wanted) => Some(match found {
+            Found::Alive(state) => state.state == *wanted,
+            Found::Dead(remains) => remains.known_state() == Some(*wanted),
+            Found::Mute(_) => false,
+        }),
+        Filter::Dead => Some(matches!(found, Found::Dead(remains) if remains.known_state().is_none())),
         Filter::Annotation(..) => None,
     };
     let mut states = filters.iter().filter_map(in_state).peekable();
@@ -95,15 +99,16 @@ fn row(id: &str, found: &Found, now: Timestamp) -> Vec<String> {
     match found {
         Found::Alive(state) => cells(state.state.name(), state.exit, true, Some(state)),
         Found::Mute(_) => cells("mute", None, false, None),
-        Found::Dead(remains) => {
-            let recorded = remains.record.as_ref().map(|record| record.exit);
-            let exit = recorded.or_else(|| remains.state.as_ref().and_then(|state| state.exit));
-            cells("dead", exit, false, remains.state.as_ref())
-        }
+        Found::Dead(remains) => cells(word(remains), remains.exit(), false, remains.state.as_ref()),
     }
 }
 
-/// The supervisor's object, and `alive`. What a dead one has left is under `last` and `record`.
+/// The state of a container that has no supervisor any more.
+fn word(remains: &Remains) -> &'static str {
+    remains.known_state().map_or("dead", State::name)
+}
+
+/// The supervisor's object, and `alive`. Of one that has ended, the last, and `record`.
 fn object(id: &str, found: &Found) -> Value {
     match found {
         Found::Alive(state) => {
@@ -113,9 +118,13 @@ fn object(id: &str, found: &Found) -> Value {
         }
         Found::Mute(why) => json!({"id": id, "state": "mute", "alive": true, "error": why}),
         Found::Dead(remains) => {
-            let mut object = json!({"id": id, "state": "dead", "alive": false});
-            if let Some(state) = &remains.state {
-                object["last"] = value(state);
+            let mut object = remains.state.as_ref().map_or_else(|| json!({"id": id}), value);
+            object["alive"] = json!(false);
+            object["state"] = json!(word(remains));
+            if let Value::Object(fields) = &mut object {
+                // Numbers that may be those of other processes by now.
+                fields.remove("pid");
+                fields.remove("supervisor");
             }
             if let Some(record) = &remains.record {
                 object["record"] = serde_json::to_value(record).unwrap_or_default();

@@ -10,33 +10,44 @@ const REST: &str = r#".SH "EXIT STATUS"
 .TP
 0 to 255
 .BR run ,
-.B attach
+.BR attach ,
+.B exec
 and
 .B wait
-end with the status of the container: what its program has exited with, 128 and the number of the
+end with the status of the container, or of the process that was added to it: what the program has exited with, 128 and the number of the
 signal that has killed it, or 255 where nobody knows, which is said on standard error. Other commands end with 0.
 .TP
 125
 conwardctl itself, the supervisor or the runtime failed; the reason is on standard error.
 .TP
 126
-The program of the container cannot be run.
+The program cannot be run.
 .TP
 127
-The program of the container does not exist.
+The program does not exist.
 .TP
 128+N
-.B run
+.BR run ,
+.B attach
 or
-.BR attach ,
-on a terminal, was ended by signal N; the container runs on.
+.BR exec ,
+on a terminal, was ended by signal N; the process runs on.
 .SH SIGNALS
 Without a terminal,
-.B run
-and
+.BR run ,
 .B attach
+and
+.B exec
 send INT, TERM, HUP, QUIT, USR1 and USR2 to the container. With one, keys reach it as they are typed,
-and a new size of the terminal is passed on.
+and a new size of the terminal is passed on. However they end, the terminal is left as it was found, also while they are stopped by TSTP.
+.SH INPUT
+The end of standard input is the end of the program's input with
+.B "run \-i"
+and
+.BR "exec \-i" ,
+which nobody else writes to meanwhile. Those who
+.B attach
+write side by side, and end nothing when they leave.
 .SH FILES
 .TP
 .I /run/conward/ID/control.sock

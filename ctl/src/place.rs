@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use conward_protocol::client::{self, Client};
-use conward_protocol::{Body, RECORD_FILE, Record, Request, SOCKET_FILE, STATE_FILE, body};
+use conward_protocol::{Body, Exit, RECORD_FILE, Record, Request, SOCKET_FILE, STATE_FILE, State, body};
 
 use crate::error::Error;
 
@@ -38,6 +38,21 @@ pub struct Remains {
     pub state: Option<body::State>,
     /// The exit record.
     pub record: Option<Record>,
+}
+
+impl Remains {
+    /// How the container has ended, if that is known.
+    pub fn exit(&self) -> Option<Exit> {
+        let of_state = || self.state.as_ref().and_then(|state| state.exit);
+        self.record.as_ref().map(|record| record.exit).or_else(of_state)
+    }
+
+    /// Where the container is in its life, as far as the files can tell. `None`: the supervisor was killed,
+    /// and what has become of the container is not in them.
+    pub fn known_state(&self) -> Option<State> {
+        let state = self.state.as_ref().map(|state| state.state)?;
+        matches!(state, State::Stopped | State::Deleted).then_some(state)
+    }
 }
 
 impl Place {
@@ -107,7 +122,7 @@ impl Place {
     pub fn connect(&self, id: &str) -> Result<Client, Error> {
         Client::connect(&self.dir.join(id).join(SOCKET_FILE)).map_err(|error| match error {
             client::Error::Io(error) if gone(&error) => {
-                Error::new(format!("{id}: its supervisor is dead: nobody serves its control socket"))
+                Error::new(format!("{id}: its supervisor has ended: nobody serves its control socket"))
             }
             other => Error::asked(id, &other),
         })

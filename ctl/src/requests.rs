@@ -13,7 +13,7 @@ use crate::place::Place;
 /// # Errors
 /// That of the first container for which it failed; the others are tried all the same.
 pub fn start(place: &Place, ids: &[String]) -> Result<u8, Error> {
-    each(place, ids, &Request::Start)
+    ask(place, ids, &Request::Start)
 }
 
 /// `pause`.
@@ -21,7 +21,7 @@ pub fn start(place: &Place, ids: &[String]) -> Result<u8, Error> {
 /// # Errors
 /// As of [`start`].
 pub fn pause(place: &Place, ids: &[String]) -> Result<u8, Error> {
-    each(place, ids, &Request::Pause)
+    ask(place, ids, &Request::Pause)
 }
 
 /// `resume`.
@@ -29,7 +29,7 @@ pub fn pause(place: &Place, ids: &[String]) -> Result<u8, Error> {
 /// # Errors
 /// As of [`start`].
 pub fn resume(place: &Place, ids: &[String]) -> Result<u8, Error> {
-    each(place, ids, &Request::Resume)
+    ask(place, ids, &Request::Resume)
 }
 
 /// `kill`.
@@ -37,8 +37,8 @@ pub fn resume(place: &Place, ids: &[String]) -> Result<u8, Error> {
 /// # Errors
 /// As of [`start`].
 pub fn kill(place: &Place, kill: &Kill) -> Result<u8, Error> {
-    let request = request::Kill { signal: kill.signal, all: kill.all, exec: None };
-    each(place, &kill.ids, &Request::Kill(request))
+    let request = request::Kill { signal: kill.signal, all: kill.all, exec: kill.exec.clone() };
+    ask(place, &kill.ids, &Request::Kill(request))
 }
 
 /// `stop`.
@@ -47,14 +47,26 @@ pub fn kill(place: &Place, kill: &Kill) -> Result<u8, Error> {
 /// As of [`start`].
 pub fn stop(place: &Place, stop: &Stop) -> Result<u8, Error> {
     let timeout_ms = stop.timeout.map(|seconds| seconds * 1000);
-    each(place, &stop.ids, &Request::Stop(request::Stop { signal: stop.signal, timeout_ms }))
+    ask(place, &stop.ids, &Request::Stop(request::Stop { signal: stop.signal, timeout_ms }))
 }
 
-/// Asks each, prints the ids of those that have done it, and ends with the first error.
-fn each(place: &Place, ids: &[String], request: &Request) -> Result<u8, Error> {
+/// Asks each, and prints the ids of those that have done it.
+fn ask(place: &Place, ids: &[String], request: &Request) -> Result<u8, Error> {
+    each(ids, |wanted| {
+        let (id, mut client) = place.find(wanted)?;
+        client.call(request.clone()).map_err(|error| Error::asked(&id, &error))?;
+        output::line(&id)
+    })
+}
+
+/// Does it for each.
+///
+/// # Errors
+/// The first one, at the end; the others are told.
+pub fn each(ids: &[String], mut one: impl FnMut(&str) -> Result<(), Error>) -> Result<u8, Error> {
     let mut first = None;
     for id in ids {
-        match one(place, id, request.clone()) {
+        match one(id) {
             Ok(()) => {}
             Err(error) if error.output_closed => return Err(error),
             Err(error) if first.is_none() => first = Some(error),
@@ -64,29 +76,23 @@ fn each(place: &Place, ids: &[String], request: &Request) -> Result<u8, Error> {
     first.map_or(Ok(0), Err)
 }
 
-fn one(place: &Place, id: &str, request: Request) -> Result<(), Error> {
-    let (id, mut client) = place.find(id)?;
-    client.call(request).map_err(|error| Error::asked(&id, &error))?;
-    output::line(&id)
-}
-
 /// `wait`: of a container whose supervisor is dead, the exit record tells.
 ///
 /// # Errors
 /// Nobody can tell.
-pub fn wait(place: &Place, stage: Stage, wanted: &str) -> Result<u8, Error> {
+pub fn wait(place: &Place, stage: Stage, exec: Option<String>, wanted: &str) -> Result<u8, Error> {
     let id = place.resolve(wanted)?;
     let exit = match place.connect(&id) {
         Ok(mut client) => {
-            let request = Request::Wait(request::Wait { stage: stage.into(), exec: None });
+            let request = Request::Wait(request::Wait { stage: stage.into(), exec });
             match client.call(request).map_err(|error| Error::asked(&id, &error))?.body {
                 Body::Waited(waited) => waited.exit,
                 _ => None,
             }
         }
-        Err(dead) => match place.remains(&id).record {
-            Some(record) => Some(record.exit),
-            None => return Err(dead),
+        Err(dead) => match place.remains(&id).exit() {
+            Some(exit) if exec.is_none() => Some(exit),
+            _ => return Err(dead),
         },
     };
     let exit = exit.ok_or_else(|| Error::new(format!("{id}: it was never created")))?;

@@ -24,8 +24,6 @@ const REPORT_MAX: u64 = 64 * 1024;
 pub struct Wishes {
     /// A standard input.
     pub stdin: bool,
-    /// That input ends when the client that writes it ends.
-    pub stdin_once: bool,
     /// A checkpoint to go on from.
     pub image: Option<Image>,
 }
@@ -115,7 +113,7 @@ fn arguments(
     };
     push(&[&"--api-version", &"--full-attach"]);
     push(&[&"--cid", &create.id, &"--cuuid", &create.id, &"--bundle", &bundle.dir]);
-    push(&[&"--runtime", &runtime, &"--control-dir", &place.dir()]);
+    push(&[&"--runtime", &runtime, &"--control-dir", &place.dir(), &"--keep-state"]);
     push(&[&"--container-pidfile", &bundle.dir.join("pidfile")]);
     for arg in &create.runtime_arg {
         push(&[&"--runtime-arg", arg]);
@@ -131,16 +129,11 @@ fn arguments(
     if bundle.terminal {
         push(&[&"--terminal"]);
     } else if wishes.stdin {
-        push(&[&"--stdin"]);
-        if !wishes.stdin_once {
-            push(&[&"--leave-stdin-open"]);
-        }
+        // A client that is to end it says so.
+        push(&[&"--stdin", &"--leave-stdin-open"]);
     }
     if create.rm {
-        push(&[&"--exit-command", &runtime]);
-        for arg in create.runtime_arg.iter().map(String::as_str).chain(["delete", &create.id]) {
-            push(&[&"--exit-command-arg", &arg]);
-        }
+        push(&[&"--delete-on-exit"]);
     }
     if let Some(image) = &wishes.image {
         push(&[&"--restore", &image.dir]);

@@ -1,7 +1,7 @@
 //! The terminal that we were started on.
 
 use std::io::{self, IsTerminal};
-use std::mem;
+use std::{mem, panic};
 
 use rustix::stdio::{stderr, stdin, stdout};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
@@ -21,10 +21,12 @@ pub fn size() -> Option<(u16, u16)> {
     (size.ws_row > 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
 }
 
-/// A terminal that passes every key on. Dropping it makes it what it was.
+/// A terminal that passes every key on. Dropping it makes it what it was, and so does a panic, which in
+/// a release build drops nothing.
 #[derive(Debug)]
 pub struct Raw {
     before: Termios,
+    raw: Termios,
 }
 
 impl Raw {
@@ -39,16 +41,35 @@ impl Raw {
         let before = tcgetattr(stdin())?;
         let mut raw = before.clone();
         raw.make_raw();
+        let (saved, usual) = (before.clone(), panic::take_hook());
+        panic::set_hook(Box::new(move |info| {
+            set(&saved);
+            usual(info);
+        }));
         tcsetattr(stdin(), OptionalActions::Now, &raw)?;
-        Ok(Some(Raw { before }))
+        Ok(Some(Raw { before, raw }))
+    }
+
+    /// Makes it what it was, for a while.
+    pub fn suspend(&self) {
+        set(&self.before);
+    }
+
+    /// Makes it raw again. In the background we are stopped by that until we are in the foreground (SIGTTOU).
+    pub fn resume(&self) {
+        set(&self.raw);
     }
 }
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        // If that fails the terminal is gone.
-        let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);
+        set(&self.before);
     }
+}
+
+/// If that fails the terminal is gone.
+fn set(how: &Termios) {
+    let _ = tcsetattr(stdin(), OptionalActions::Now, how);
 }
 
 /// Looks for the keys that detach.
@@ -105,7 +126,29 @@ fn key(name: &str) -> Result<u8, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Keys;
+    use super::{Keys, Raw};
+    use conward_testkit::terminal::Terminal;
+    use std::process::Command;
+    use std::time::Duration;
+
+    /// Set where the test below runs on a terminal, to panic there.
+    const ON_TERMINAL: &str = "CONWARDCTL_TEST_ON_TERMINAL";
+
+    #[test]
+    fn a_panic_restores_the_terminal() {
+        if std::env::var_os(ON_TERMINAL).is_some() {
+            // As where a panic aborts, nothing is dropped.
+            std::mem::forget(Raw::new().expect("a terminal").expect("a terminal"));
+            panic!("on purpose");
+        }
+        let test = std::env::current_exe().expect("the path of the test");
+        let name = "terminal::tests::a_panic_restores_the_terminal";
+        let script = r#"a=$(stty -g); "$0" --exact "$1"; [ "$a" = "$(stty -g)" ] && echo same; exit 0"#;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).arg(test).arg(name).env(ON_TERMINAL, "1");
+        let (_, rest) = Terminal::spawn(&shell, 24, 80).finish(Duration::from_secs(20));
+        assert!(rest.contains("on purpose") && rest.contains("same"), "{rest:?}");
+    }
 
     #[test]
     fn keys_that_detach() {

@@ -22,6 +22,11 @@ pub const COMMAND_MAX: usize = 4 * 1024;
 pub const EXECS_MAX: usize = 128;
 /// Ended exec sessions whose outcome is kept for a late `wait`. An older one is `no-such-exec`.
 pub const EXECS_KEPT: usize = 64;
+/// Bytes of a line that a session logs, at most. A longer one becomes several.
+pub const EXEC_LINE_MAX: usize = 8 * 1024;
+/// Bytes of lines of sessions that wait for a line of the container to end, for each stream. From there
+/// on the sessions are not read: their processes wait as for a slow terminal.
+pub const EXEC_WAITING_MAX: usize = 64 * 1024;
 /// Bytes of each output stream that can be replayed, at most. Older ones are in the log only.
 pub const REPLAY_MAX: usize = 32 * 1024;
 /// Attachments of one process by request at once, at most. The next is answered with `busy`.

@@ -174,6 +174,8 @@ fn limits_are_those_of_the_code() {
         limits::EXECS_MAX,
         limits::ATTACHMENTS_MAX,
         limits::EXECS_KEPT,
+        limits::EXEC_LINE_MAX,
+        limits::EXEC_WAITING_MAX,
         limits::REPLAY_MAX,
         limits::LOG_TEXT_MAX,
         limits::LOGS_MAX,

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::core::Failure;
 use crate::error::Error;
 use crate::pid::Pid;
-use crate::plan::{Plan, Stdio};
+use crate::plan::Stdio;
 
 /// Bytes of a pid file that are looked at.
 const PID_FILE_MAX: u64 = 64;
@@ -56,12 +56,11 @@ pub fn read_pid(path: &str) -> Result<Pid, String> {
 
 /// The message to the caller: the runtime's own words where it had any and they can be the reason.
 /// They end at the first NUL, where callers stop reading too.
-pub fn failure_text(failure: &Failure, plan: &Plan, mut stderr: Vec<u8>) -> Vec<u8> {
-    let runtime = &plan.runtime.program;
+pub fn failure_text(failure: &Failure, runtime: &str, stdio: Stdio, mut stderr: Vec<u8>) -> Vec<u8> {
     stderr.truncate(stderr.iter().position(|&byte| byte == 0).unwrap_or(stderr.len()));
     match failure {
         Failure::Runtime(_) | Failure::PidFile(_) if !stderr.is_empty() => stderr,
-        Failure::Runtime(exit) if plan.stdio == Stdio::Passthrough => {
+        Failure::Runtime(exit) if stdio == Stdio::Passthrough => {
             format!("OCI runtime {runtime} failed with {exit}; its standard error has the reason")
                 .into_bytes()
         }

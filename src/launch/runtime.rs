@@ -4,25 +4,19 @@ use std::ffi::OsStr;
 
 use crate::error::Error;
 use crate::pid::Pid;
-use crate::plan::{Plan, Verb};
+use crate::plan::{Plan, RuntimeCall, Verb};
 
 /// The runtime's arguments, its own path first.
 pub fn argv(plan: &Plan, console: Option<&str>) -> Vec<String> {
     let call = &plan.runtime;
     let bundle = call.bundle.as_deref().unwrap_or_default();
-    let mut argv = vec![call.program.clone()];
-    if call.systemd_cgroup {
-        argv.push("--systemd-cgroup".into());
-    }
-    argv.extend(call.global_args.iter().cloned());
+    let mut argv = head(call);
     match &plan.verb {
         Verb::Create => words(&mut argv, &["create", "--bundle", bundle, "--pid-file", &call.pid_file]),
         Verb::Restore { .. } => {
             words(&mut argv, &["restore", "--bundle", bundle, "--pid-file", &call.pid_file]);
         }
-        Verb::Exec { process, .. } => {
-            words(&mut argv, &["exec", "--pid-file", &call.pid_file, "--process", process, "--detach"]);
-        }
+        Verb::Exec { process, .. } => words(&mut argv, &exec(&call.pid_file, process)),
     }
     if call.no_pivot {
         argv.push("--no-pivot".into());
@@ -39,6 +33,32 @@ pub fn argv(plan: &Plan, console: Option<&str>) -> Vec<String> {
     }
     argv.push(plan.identity.id.clone());
     argv
+}
+
+/// The arguments for one more process in the container that the plan is for. The options in the plan
+/// are meant for its creation.
+pub fn exec_argv(plan: &Plan, pid_file: &str, process: &str, console: Option<&str>) -> Vec<String> {
+    let mut argv = head(&plan.runtime);
+    words(&mut argv, &exec(pid_file, process));
+    if let Some(path) = console {
+        words(&mut argv, &["--console-socket", path]);
+    }
+    argv.push(plan.identity.id.clone());
+    argv
+}
+
+/// The program, and what stands before the verb.
+fn head(call: &RuntimeCall) -> Vec<String> {
+    let mut argv = vec![call.program.clone()];
+    if call.systemd_cgroup {
+        argv.push("--systemd-cgroup".into());
+    }
+    argv.extend(call.global_args.iter().cloned());
+    argv
+}
+
+fn exec<'a>(pid_file: &'a str, process: &'a str) -> [&'a str; 6] {
+    ["exec", "--pid-file", pid_file, "--process", process, "--detach"]
 }
 
 fn words(argv: &mut Vec<String>, words: &[&str]) {

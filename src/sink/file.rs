@@ -1,6 +1,9 @@
 //! The `k8s-file` sink: one log file that is limited, replaced or rotated, and outlives a full disk
 //! or a directory that went away.
 
+mod insert;
+mod state;
+
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsRawFd;
@@ -10,12 +13,14 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, reason};
 use crate::plan::{FileLog, Stream};
 use crate::sink::gap::Gaps;
+use crate::sink::guests::Guests;
 use crate::sink::k8s::{Records, Room, first_cost};
 use crate::sink::place::{FileId, Place};
 use crate::sink::stamp::Stamps;
 use crate::sink::trail::Trail;
-use crate::sink::{Counts, STREAMS};
+use crate::sink::{Counts, STREAMS, Whose};
 use crate::sys::clock::Timestamp;
+use state::{Logged, StreamState};
 
 /// A log file and what is left of its limits.
 #[derive(Debug)]
@@ -39,6 +44,7 @@ pub struct FileSink {
     stamps: Stamps,
     gaps: Gaps,
     streams: [StreamState; 2],
+    guests: Guests,
 }
 
 /// When to try again, and how long after the attempt before it.
@@ -51,20 +57,6 @@ struct Retry {
 /// The shortest and the longest time between two attempts to get a new file. They do not wait for
 /// output: a manager may be waiting for the file of a silent container (CRI-O, without a limit).
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(64));
-
-/// What the file knows of one stream.
-#[derive(Debug, Default)]
-struct StreamState {
-    /// The latest timestamp; a clock that is set back does not take the log with it.
-    latest: Timestamp,
-    /// The last record in the log is `P`.
-    unfinished: bool,
-    /// Bytes logged since the file was last seen to have a name, and when that was. If it is
-    /// removed, these are what nobody could have read.
-    unseen: u64,
-    seen: Timestamp,
-    counts: Counts,
-}
 
 impl FileSink {
     /// Opens or creates the file. What is in it already counts towards its limits.
@@ -89,33 +81,37 @@ impl FileSink {
             stamps: Stamps::new(),
             gaps: Gaps::default(),
             streams: Default::default(),
+            guests: Guests::default(),
         })
     }
 
     /// Logs a chunk. What cannot be written is counted; the next chunk tries again.
-    pub fn write(&mut self, now: Timestamp, stream: Stream, chunk: &[u8]) {
+    fn log(&mut self, now: Timestamp, stream: Stream, whose: Whose, chunk: &[u8]) {
         let state = &mut self.streams[stream as usize];
         let second = now.secs;
         let now = now.max(state.latest);
         state.latest = now;
         if self.total >= self.global_max {
-            self.withhold(stream, chunk.len());
+            self.withhold(stream, whose, chunk.len());
             return;
         }
         if self.looked.replace(second) != Some(second) {
             self.look_after(now);
         }
         self.begin(now);
+        if whose == Whose::Session && self.streams[stream as usize].unfinished && !self.gaps.has(stream) {
+            self.records.end_line(stream);
+        }
         let mut rest = chunk;
         while !rest.is_empty() {
             let Some(room) = self.room(rest) else {
-                self.withhold(stream, rest.len());
+                self.withhold(stream, whose, rest.len());
                 return;
             };
             let (head, tail) = rest.split_at(self.records.fill(stream, rest, room));
             rest = tail;
-            if let Err(error) = self.flush(stream, head.len()) {
-                self.lose(stream, rest.len() as u64, now, &reason(&error));
+            if let Err(error) = self.flush(stream, whose, head.len()) {
+                self.lose(stream, whose, rest.len() as u64, now, &reason(&error));
                 return;
             }
         }
@@ -148,25 +144,29 @@ impl FileSink {
         }
     }
 
-    /// When [`FileSink::turn`] must be called; `None` unless a new file is overdue.
+    /// When [`FileSink::turn`] must be called; `None` unless a new file is overdue, or lines wait.
     pub fn deadline(&self) -> Option<Instant> {
-        self.overdue.map(|retry| retry.at)
+        self.overdue.map(|retry| retry.at).into_iter().chain(self.guests.deadline()).min()
     }
 
-    /// Tries again to get a new file, if it is time.
+    /// Tries again to get a new file, and lets lines in that have waited long enough, if it is time.
     pub fn turn(&mut self, now: Instant) {
-        if self.deadline().is_some_and(|at| at <= now) {
+        if self.overdue.is_some_and(|retry| retry.at <= now) {
             self.reopen();
         }
+        self.insert_overdue(now);
     }
 
-    /// Ends the log: a last attempt to tell of gaps.
+    /// Ends the log: nobody waits any longer, and a last attempt to tell of gaps.
     pub fn finish(&mut self, now: Timestamp) {
+        for stream in STREAMS {
+            self.insert(now, stream);
+        }
         if self.linked().is_none() {
             self.lose_unseen(now);
         } else if !self.gaps.is_empty() {
             self.begin(now);
-            if let Err(error) = self.flush(Stream::Stdout, 0) {
+            if let Err(error) = self.flush(Stream::Stdout, Whose::Container, 0) {
                 let path = self.trail.place.path().display();
                 log::warn!("log file {path} does not tell of its gap: {}", reason(&error));
             }
@@ -205,8 +205,8 @@ impl FileSink {
     }
 
     /// What became of this stream's bytes.
-    pub fn counts(&self, stream: Stream) -> Counts {
-        self.streams[stream as usize].counts
+    pub fn counts(&self, stream: Stream, whose: Whose) -> Counts {
+        self.streams[stream as usize].of[whose as usize].counts
     }
 
     /// Once a second while there is output: finds out whether the file was removed, and opens it again
@@ -221,7 +221,7 @@ impl FileSink {
             }
         }
         for state in &mut self.streams {
-            (state.unseen, state.seen) = (0, now);
+            state.see(now);
         }
     }
 
@@ -235,9 +235,7 @@ impl FileSink {
     fn lose_unseen(&mut self, now: Timestamp) {
         for stream in STREAMS {
             let state = &mut self.streams[stream as usize];
-            let bytes = std::mem::take(&mut state.unseen);
-            state.counts.logged -= bytes;
-            state.counts.lost += bytes;
+            let bytes = state.of.iter_mut().map(Logged::lose_unseen).sum();
             self.gaps.add(stream, bytes, state.seen, now, "the log file was removed");
             if bytes > 0 {
                 self.trail.lose(stream, self.size);
@@ -269,7 +267,7 @@ impl FileSink {
         self.file = Ok(file);
         self.size = size;
         for state in &mut self.streams {
-            state.unseen = 0;
+            state.see(state.seen);
         }
     }
 
@@ -302,7 +300,7 @@ impl FileSink {
 
     /// Writes the buffer, which holds markers and `output` bytes of this stream. On an error the file
     /// ends with a whole record, and what is missing was counted.
-    fn flush(&mut self, stream: Stream, output: usize) -> io::Result<()> {
+    fn flush(&mut self, stream: Stream, whose: Whose, output: usize) -> io::Result<()> {
         let (written, result) = match &mut self.file {
             Ok(file) => write_whole(file, self.records.bytes()),
             Err(cause) => (0, Err(io::Error::other(cause.clone()))),
@@ -318,12 +316,10 @@ impl FileSink {
         }
         let state = &mut self.streams[stream as usize];
         state.unfinished = self.records.unfinished(kept).unwrap_or(state.unfinished);
-        let logged = output as u64 - lost;
-        state.counts.logged += logged;
-        state.unseen += logged;
+        state.of[whose as usize].add(output as u64 - lost);
         let latest = state.latest;
         if let Err(error) = &result {
-            self.lose(stream, lost, latest, &reason(error));
+            self.lose(stream, whose, lost, latest, &reason(error));
         }
         self.records.clear();
         result
@@ -354,19 +350,19 @@ impl FileSink {
             }
             bytes += missing;
         }
-        log::warn!(
-            "log file {}: output is logged again, {bytes} bytes are missing",
-            self.trail.place.path().display()
-        );
+        if bytes > 0 {
+            let path = self.trail.place.path().display();
+            log::warn!("log file {path}: output is logged again, {bytes} bytes are missing");
+        }
     }
 
     /// Counts output that could not be logged.
-    fn lose(&mut self, stream: Stream, bytes: u64, now: Timestamp, cause: &str) {
+    fn lose(&mut self, stream: Stream, whose: Whose, bytes: u64, now: Timestamp, cause: &str) {
         if bytes > 0 && self.gaps.is_empty() && self.file.is_ok() {
             let path = self.trail.place.path().display();
             log::warn!("log file {path}: output is lost until this changes: {cause}");
         }
-        self.streams[stream as usize].counts.lost += bytes;
+        self.streams[stream as usize].of[whose as usize].counts.lost += bytes;
         self.gaps.add(stream, bytes, now, now, cause);
         if bytes > 0 {
             self.trail.lose(stream, self.size);
@@ -374,8 +370,8 @@ impl FileSink {
     }
 
     /// Counts output that is beyond the limit of the log.
-    fn withhold(&mut self, stream: Stream, bytes: usize) {
-        self.streams[stream as usize].counts.withheld += bytes as u64;
+    fn withhold(&mut self, stream: Stream, whose: Whose, bytes: usize) {
+        self.streams[stream as usize].of[whose as usize].counts.withheld += bytes as u64;
         self.trail.lose(stream, self.size);
     }
 }

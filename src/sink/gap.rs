@@ -44,6 +44,11 @@ impl Gaps {
         self.of.iter().all(Option::is_none)
     }
 
+    /// Whether this stream has one.
+    pub fn has(&self, stream: Stream) -> bool {
+        self.of[stream as usize].is_some()
+    }
+
     /// The line for the log about what this stream lost, without a newline, at most
     /// [`MARKER_MAX`] bytes.
     pub fn marker(&self, stream: Stream) -> Option<String> {

@@ -34,7 +34,7 @@ pub struct Room {
     pub until: u64,
 }
 
-/// Encoded records that wait for one write(2): markers first, then output of one stream.
+/// Encoded records that wait for one write(2): markers and ends of lines first, then output of one stream.
 #[derive(Debug)]
 pub struct Records {
     /// Empty until first used; then of [`CAPACITY`], of which the first `used` bytes count. The
@@ -80,7 +80,7 @@ impl Records {
         &self.bytes[..self.used]
     }
 
-    /// Whether markers are part of the buffer.
+    /// Whether markers, or ends of lines, are part of the buffer.
     pub fn has_markers(&self) -> bool {
         self.markers > 0
     }
@@ -95,6 +95,13 @@ impl Records {
         self.put(b'F', text.as_bytes());
         self.bytes[self.used] = b'\n';
         self.used += 1;
+        self.markers = self.used;
+    }
+
+    /// Ends the stream's unfinished line by an empty `F`. Call before [`Records::fill`].
+    pub fn end_line(&mut self, stream: Stream) {
+        self.head[STAMP_LEN + 1..STAMP_LEN + 7].copy_from_slice(stream.name().as_bytes());
+        self.put(b'F', b"\n");
         self.markers = self.used;
     }
 

@@ -5,6 +5,7 @@
 
 mod file;
 mod gap;
+mod guests;
 mod journald;
 mod k8s;
 mod place;
@@ -22,6 +23,7 @@ use crate::error::Error;
 use crate::plan::{Identity, LogPlan, Stream};
 use crate::sys::clock::Timestamp;
 use file::FileSink;
+use guests::{Gathered, Guests};
 use journald::JournalSink;
 use place::FileId;
 use trail::Trail;
@@ -31,7 +33,8 @@ pub use reader::{Reader, Turn};
 /// Both streams, in the order of their numbers.
 const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 
-/// What became of the output of one stream in one sink, in bytes as the container wrote them.
+/// What became of the output of one stream in one sink, in bytes as the container wrote them; of exec
+/// sessions, in bytes as they were cut into lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Bytes that are in the log.
@@ -42,13 +45,25 @@ pub struct Counts {
     pub withheld: u64,
 }
 
-/// The log of one container: its sinks, in the order in which they see a chunk.
-#[derive(Debug)]
+/// Whose output it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The container's.
+    Container,
+    /// An exec session's.
+    Session,
+}
+
+/// The log of one container: its sinks, in the order in which they see a chunk. Or what an exec session
+/// has in the place of a log.
+#[derive(Debug, Default)]
 pub struct Sinks {
     file: Option<FileSink>,
     journal: Option<JournalSink>,
-    /// What they had counted when they were closed, by the numbers of the streams.
-    last: [Tally; 2],
+    /// Of a session: output on its way to the log of the container.
+    gathered: Option<Gathered>,
+    /// What they had counted when they were closed, by whose output it was and the numbers of the streams.
+    last: [[Tally; 2]; 2],
     /// Of the log file, after it was closed.
     trail: Option<Trail>,
     finished: bool,
@@ -75,7 +90,63 @@ impl Sinks {
         let journal =
             plan.journal.as_ref().map(|plan| JournalSink::open(plan, identity, socket)).transpose()?;
         let file = plan.file.as_ref().map(FileSink::open).transpose()?;
-        Ok(Sinks { file, journal, last: Default::default(), trail: None, finished: false })
+        Ok(Sinks { file, journal, ..Sinks::default() })
+    }
+
+    /// The sinks of an exec session: its output goes to no log, or, by [`Sinks::pass_on`], to that of the
+    /// container.
+    pub fn of_session(logged: bool) -> Sinks {
+        Sinks { gathered: logged.then(Gathered::default), ..Sinks::default() }
+    }
+
+    /// Passes the whole lines that a session has written on to the log of its container. With `end`, what
+    /// there is of a line is one.
+    pub fn pass_on(&mut self, container: &mut Sinks, end: bool) {
+        let Some(gathered) = &mut self.gathered else { return };
+        if end {
+            gathered.end();
+        }
+        for stream in STREAMS {
+            let lines = gathered.take(stream);
+            if !lines.is_empty() {
+                container.admit(Instant::now(), stream, &lines);
+            }
+        }
+    }
+
+    /// Whether this is where the output of a session is logged.
+    pub fn gathers(&self) -> bool {
+        self.gathered.is_some()
+    }
+
+    /// Logs whole lines of a session, now or after the container's own line. After the end of the log
+    /// nobody would read them.
+    fn admit(&mut self, now: Instant, stream: Stream, lines: &[u8]) {
+        if self.finished {
+            return;
+        }
+        if let Some(file) = &mut self.file {
+            file.admit(now, stream, lines);
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.admit(now, stream, lines);
+        }
+    }
+
+    /// Whether lines of sessions wait for the container's own line to end. This ends by [`Sinks::turn`].
+    pub fn guests_wait(&self) -> bool {
+        self.guests().any(Guests::wait)
+    }
+
+    /// Whether there is room for lines of sessions. Else their output must wait; this too ends by
+    /// [`Sinks::turn`].
+    pub fn has_room_for_guests(&self) -> bool {
+        !self.blocked() && self.guests().all(Guests::have_room)
+    }
+
+    fn guests(&self) -> impl Iterator<Item = &Guests> {
+        let file = self.file.as_ref().map(FileSink::guests);
+        file.into_iter().chain(self.journal.as_ref().map(JournalSink::guests))
     }
 
     /// Logs a chunk of at most 128 KiB that arrived at `now`. Never fails. Call it only
@@ -87,12 +158,16 @@ impl Sinks {
         if let Some(journal) = &mut self.journal {
             journal.write(now, stream, chunk);
         }
+        if let Some(gathered) = &mut self.gathered {
+            gathered.write(stream, chunk);
+        }
     }
 
     /// Whether a sink holds output back, so that no more may be read. Ends by [`Sinks::turn`], after
-    /// [`Sinks::deadline`] at the latest.
+    /// [`Sinks::deadline`] at the latest; for a session by [`Sinks::pass_on`].
     pub fn blocked(&self) -> bool {
-        self.journal.as_ref().is_some_and(JournalSink::blocked)
+        let gathered = self.gathered.as_ref().is_some_and(Gathered::has_lines);
+        gathered || self.journal.as_ref().is_some_and(JournalSink::blocked)
     }
 
     /// The journal's socket, to be watched for writability (edges will do) from launch to end. It
@@ -102,7 +177,7 @@ impl Sinks {
     }
 
     /// When [`Sinks::turn`] must be called at the latest; `None` unless something is wrong: output is
-    /// held back, or a new log file could not be had.
+    /// held back, or a new log file could not be had; or lines of sessions wait.
     pub fn deadline(&self) -> Option<Instant> {
         let file = self.file.as_ref().and_then(FileSink::deadline);
         let journal = self.journal.as_ref().and_then(JournalSink::deadline);
@@ -153,7 +228,8 @@ impl Sinks {
 
     /// Closes the log. Nothing can be written or reopened any more.
     pub fn close(&mut self) {
-        self.last = STREAMS.map(|stream| self.counts(stream));
+        let counts = |whose| STREAMS.map(|stream| self.counts_of(stream, whose));
+        self.last = [Whose::Container, Whose::Session].map(counts);
         self.trail = self.file.take().map(FileSink::close);
         self.journal = None;
     }
@@ -176,14 +252,18 @@ impl Sinks {
         }
     }
 
-    /// What became of this stream's bytes. What a sink still holds back, or keeps as an unfinished
-    /// line, is in no count before [`Sinks::finish`].
+    /// What became of the container's bytes of this stream. What a sink still holds back, or keeps as an
+    /// unfinished line, is in no count before [`Sinks::finish`].
     pub fn counts(&self, stream: Stream) -> Tally {
-        let last = self.last[stream as usize];
-        Tally {
-            file: self.file.as_ref().map(|file| file.counts(stream)).or(last.file),
-            journal: self.journal.as_ref().map(|journal| journal.counts(stream)).or(last.journal),
-        }
+        self.counts_of(stream, Whose::Container)
+    }
+
+    /// The same of the container, or of all exec sessions together.
+    pub fn counts_of(&self, stream: Stream, whose: Whose) -> Tally {
+        let last = self.last[whose as usize][stream as usize];
+        let file = self.file.as_ref().map(|file| file.counts(stream, whose));
+        let journal = self.journal.as_ref().map(|journal| journal.counts(stream, whose));
+        Tally { file: file.or(last.file), journal: journal.or(last.journal) }
     }
 }
 

@@ -39,48 +39,58 @@ pub(super) struct Wanted<'a> {
     pub replay: Option<u64>,
 }
 
-/// What is answered, and the descriptors that come with it.
-pub(super) type Handed = (Attached, Vec<OwnedFd>);
+/// An attachment that the client is still to get.
+#[derive(Debug)]
+pub(super) struct Handover {
+    pub of: Attachment,
+    pub attached: Attached,
+    stdin: Stdin,
+    /// As the answer names them.
+    pub fds: Vec<OwnedFd>,
+}
 
 impl Supervisor {
     /// Gives descriptors of the streams.
     pub(super) fn attach(&mut self, id: ControlId, tag: Option<&Tag>, asked: &request::Attach) -> Answer {
-        if asked.exec.is_some() {
-            let message = "attach: this version of the supervisor has no exec sessions";
-            return Err(Failure::new(ErrorCode::NoSuchExec, message));
-        }
-        let request::Attach { streams, stdin, replay, .. } = asked;
+        let request::Attach { streams, stdin, replay, exec } = asked;
+        let whom = self.target(Op::Attach, exec.as_deref())?;
         let wanted = Wanted { op: Op::Attach, streams, stdin: *stdin, replay: *replay };
-        let (attached, fds) = self.attach_to(CONTAINER, id, &wanted)?;
-        self.reply_with(id, tag.cloned(), Body::Attached(attached), fds);
+        let handover = self.prepare_attachment(whom, id, &wanted)?;
+        self.tell_attached(whom, &handover, Cause::Client { client: id as u64, op: Some(Op::Attach) });
+        self.reply_with(id, tag.cloned(), Body::Attached(handover.attached), handover.fds);
         Ok(None)
     }
 
-    /// Attaches a client to a process that is looked after, and tells that.
-    pub(super) fn attach_to(
+    /// Attaches a client to a process that is looked after.
+    pub(super) fn prepare_attachment(
         &mut self,
         whom: ProcessId,
         client: ControlId,
         wanted: &Wanted<'_>,
-    ) -> Result<Handed, Failure> {
+    ) -> Result<Handover, Failure> {
         let Some(At { process, reactor, numbers, .. }) = self.at(whom) else {
             return Err(Failure::new(ErrorCode::Internal, "the process is not looked after any more"));
         };
         process.check(wanted)?;
         let of = numbers.next_attachment(Some(client as u64));
-        let handed = process.hand_out(reactor, numbers, of, wanted).map_err(|error| {
+        let (attached, fds) = process.hand_out(reactor, numbers, of, wanted).map_err(|error| {
             process.pump.clients.abandon(of).into_iter().for_each(|fd| reactor.close(fd));
             let message = format!("{}: make a descriptor: {}", wanted.op, reason(&error));
             Failure::new(ErrorCode::Internal, message)
         })?;
-        let streams = handed.0.streams.iter().map(|joined| joined.stream).collect();
-        let live = process.pump.clients.has(of);
-        let cause = Cause::Client { client: client as u64, op: Some(wanted.op) };
-        self.tell_attached(of, streams, wanted.stdin, cause);
-        if !live {
-            self.announce(What::ClientDetached { attachment: of.number }, Cause::Container);
+        Ok(Handover { of, attached, stdin: wanted.stdin, fds })
+    }
+
+    /// Tells that somebody is attached.
+    pub(super) fn tell_attached(&mut self, whom: ProcessId, handover: &Handover, cause: Cause) {
+        let attachment = handover.of.number;
+        let streams = handover.attached.streams.iter().map(|joined| joined.stream).collect();
+        let exec = self.session_name(whom);
+        self.announce(What::ClientAttached { attachment, streams, stdin: handover.stdin, exec }, cause);
+        // With all streams at their end there is nothing to be attached to.
+        if self.at(whom).is_none_or(|At { process, .. }| !process.pump.clients.has(handover.of)) {
+            self.announce(What::ClientDetached { attachment }, Cause::Container);
         }
-        Ok(handed)
     }
 
     /// Takes in a client of the attach socket.
@@ -93,12 +103,14 @@ impl Supervisor {
         }
         let streams = self.container.output_streams().iter().copied().map(name).collect();
         let stdin = if self.container.takes_input() { Stdin::Shared } else { Stdin::None };
-        self.tell_attached(of, streams, stdin, Cause::Caller);
+        let attached = What::ClientAttached { attachment: of.number, streams, stdin, exec: None };
+        self.announce(attached, Cause::Caller);
     }
 
     /// Lets one channel go on.
     pub(super) fn on_channel(&mut self, id: ChannelId, ready: Ready) {
-        let Some(At { process, reactor, .. }) = self.at(CONTAINER) else { return };
+        let whom = self.sessions.of_channel(id).unwrap_or(CONTAINER);
+        let Some(At { process, reactor, .. }) = self.at(whom) else { return };
         let clients = &mut process.pump.clients;
         if ready.writable {
             clients.flush(id);
@@ -123,19 +135,19 @@ impl Supervisor {
         self.tell_changes(whom);
     }
 
-    fn tell_attached(&mut self, of: Attachment, streams: Vec<request::Stream>, stdin: Stdin, cause: Cause) {
-        self.announce(What::ClientAttached { attachment: of.number, streams, stdin, exec: None }, cause);
-    }
-
     /// Tells whether the input has ended, and which attachments are no more.
     pub(super) fn tell_changes(&mut self, whom: ProcessId) {
         let Some(At { process, .. }) = self.at(whom) else { return };
         let (ended, gone) = (process.input_ended.take(), process.pump.clients.take_gone());
-        match ended {
-            Some(Ender::Container) => self.announce(What::StdinClosed { exec: None }, Cause::Container),
-            Some(Ender::Client(of)) => self.announce(What::StdinClosed { exec: None }, by(of)),
+        let cause = match ended {
+            Some(Ender::Container) => Some(Cause::Container),
+            Some(Ender::Client(of)) => Some(by(of)),
             // Whoever has done it has told it.
-            Some(Ender::Caller) | None => {}
+            Some(Ender::Caller) | None => None,
+        };
+        if let Some(cause) = cause {
+            let exec = self.session_name(whom);
+            self.announce(What::StdinClosed { exec }, cause);
         }
         for Gone { of, why } in gone {
             let detached = What::ClientDetached { attachment: of.number };
@@ -200,7 +212,7 @@ impl Process {
         numbers: &mut Numbers,
         of: Attachment,
         wanted: &Wanted<'_>,
-    ) -> io::Result<Handed> {
+    ) -> io::Result<(Attached, Vec<OwnedFd>)> {
         let (mut names, mut fds, mut streams) = (Vec::new(), Vec::new(), Vec::new());
         let mut open = |process: &mut Process, kind: Kind, live: bool| -> io::Result<OwnedFd> {
             let (ours, theirs) = kind.pair()?;

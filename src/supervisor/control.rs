@@ -29,6 +29,7 @@ const KNOWN: &[Op] = &[
     Op::Resize,
     Op::Attach,
     Op::CloseStdin,
+    Op::Exec,
     Op::Ps,
     Op::Stats,
     Op::Wait,

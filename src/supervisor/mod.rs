@@ -9,10 +9,13 @@ mod checkpoint;
 mod control;
 mod debug;
 mod evidence;
+mod exec;
+mod exec_request;
 mod exit_record;
 mod ground;
 mod guard;
 mod hooks;
+mod hunt;
 mod life;
 mod logs;
 mod operations;
@@ -22,6 +25,8 @@ mod ps;
 mod record;
 mod requests;
 mod runtime;
+mod session_perform;
+mod sessions;
 mod source;
 mod state_file;
 mod stats;
@@ -63,6 +68,7 @@ use operations::{Operation, OperationId};
 use process::Process;
 use record::Unwritten;
 use requests::Waiter;
+use sessions::Sessions;
 use source::{CONTAINER, ProcessId, Source};
 use stop::Stopping;
 use teardown::Removal;
@@ -75,6 +81,8 @@ pub struct Supervisor {
     caller: Caller,
     inherited: Inherited,
     container: Process,
+    /// Further processes in the container.
+    sessions: Sessions,
     /// The logs, which get all output of the container.
     sinks: Sinks,
     null: File,
@@ -207,6 +215,7 @@ impl Supervisor {
             caller: lent.caller,
             inherited: lent.inherited,
             container,
+            sessions: Sessions::default(),
             sinks: lent.sinks,
             null: lent.null,
             endpoints: ground.endpoints,
@@ -283,16 +292,6 @@ impl Supervisor {
         }
     }
 
-    /// A process that is looked after, as long as it is.
-    fn at(&mut self, whom: ProcessId) -> Option<At<'_>> {
-        (whom == CONTAINER).then_some(At {
-            process: &mut self.container,
-            reactor: &mut self.reactor,
-            sinks: &mut self.sinks,
-            numbers: &mut self.numbers,
-        })
-    }
-
     fn turn_until_finished(&mut self) -> u8 {
         let mut ready: Vec<Ready> = Vec::new();
         loop {
@@ -316,7 +315,8 @@ impl Supervisor {
 
     /// Whether clients and files have what they are to have.
     fn owes_nothing(&self) -> bool {
-        self.container.pump.clients.is_empty() && self.unwritten.is_empty() && self.readings_due.is_none()
+        let served = self.container.pump.clients.is_empty() && self.sessions.are_served();
+        served && self.unwritten.is_empty() && self.readings_due.is_none()
     }
 
     /// When the loop must go on even if nothing comes; `None` while the container just runs.
@@ -324,10 +324,9 @@ impl Supervisor {
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
-        let (hooks, readings) = (self.hooks.deadline(), self.readings_due);
-        let container = self.container.deadline();
-        let ours = [unwritten, late, stopping, hooks, readings, self.sinks.deadline(), container];
-        ours.into_iter().flatten().min()
+        let (hooks, readings, sinks) = (self.hooks.deadline(), self.readings_due, self.sinks.deadline());
+        let ours = [unwritten, late, stopping, hooks, readings, sinks, self.container.deadline()];
+        ours.into_iter().flatten().chain(self.sessions.deadline()).min()
     }
 
     /// Tells the lifecycle of a process what happened, and does what it asks for, until it asks for
@@ -341,7 +340,10 @@ impl Supervisor {
             process.core.handle(Instant::now(), event, &mut effects);
             for effect in effects.drain(..) {
                 log::trace!("effect: {effect:?}");
-                events.extend(self.perform(effect));
+                events.extend(match whom {
+                    CONTAINER => self.perform(effect),
+                    session => self.perform_for(session, effect),
+                });
             }
         }
     }

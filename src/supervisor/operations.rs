@@ -15,7 +15,7 @@ use crate::sys::fds::set_nonblocking;
 use crate::sys::io::read_into;
 
 /// How long a runtime may take for a request; then it is killed.
-const DEADLINE: Duration = Duration::from_secs(120);
+pub(super) const DEADLINE: Duration = Duration::from_secs(120);
 /// How long it may take for a step of `stop`, which goes on without it.
 const STEP_DEADLINE: Duration = Duration::from_secs(10);
 /// Bytes of a runtime's answer that are kept: the processes of a container that has too many of them.

@@ -61,7 +61,10 @@ impl Supervisor {
                 // Else `end_after_checkpoint` says it.
                 return (!self.checkpoint_at_work()).then_some(Event::Answered(Answer::Recorded));
             }
-            Effect::LetGo => self.let_go(),
+            Effect::LetGo => {
+                self.end_sessions();
+                self.let_go();
+            }
             Effect::RunHooks(stage) => return self.run_hooks(stage),
             Effect::SignalHook(signal) => self.signal_hook(signal),
             Effect::Delete => return self.begin_teardown(),
@@ -69,7 +72,8 @@ impl Supervisor {
             Effect::RunExitCommand => {
                 return Some(Event::Answered(Answer::CommandSpawned(self.spawn_exit_command())));
             }
-            Effect::Finish(status) => self.finish(status),
+            Effect::Finish(status) if self.sessions.is_empty() => self.finish(status),
+            Effect::Finish(status) => self.sessions.finishing = Some(status),
         }
         None
     }
@@ -127,7 +131,7 @@ impl Supervisor {
 
     fn fail(&mut self, failure: &Failure) {
         let stderr = self.container.pump.take_text();
-        let text = launch::failure_text(failure, &self.plan, stderr);
+        let text = launch::failure_text(failure, &self.plan.runtime.program, self.plan.stdio, stderr);
         self.caller.failed(&text);
         let message = String::from_utf8_lossy(&text).into_owned();
         self.announce(What::CreateFailed { message }, Cause::Runtime);

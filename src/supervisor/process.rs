@@ -31,7 +31,7 @@ const ASK_PAUSE: Duration = Duration::from_millis(5);
 
 /// A process, and all that belongs to it alone.
 pub(super) struct Process {
-    id: ProcessId,
+    pub id: ProcessId,
     pub stdio: Stdio,
     pub core: Core,
     pub pump: Pump,

@@ -9,6 +9,7 @@ use conward_protocol::Exit;
 use super::Supervisor;
 use crate::error::reason;
 use crate::plan::{Stream, Verb};
+use crate::sink::{Tally, Whose};
 use crate::sys::file::{touch_new, write_new};
 
 /// A file that could not be written is tried again so many times, after a pause that doubles: for
@@ -112,25 +113,31 @@ impl Supervisor {
         }
     }
 
-    /// Tells what was not logged, and why not. Returns whether there was anything to tell.
+    /// Tells what was not logged, and why not. Returns whether that was anything of the container.
     pub(super) fn tell_losses(&self) -> bool {
         let mut incomplete = false;
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let tally = self.sinks.counts(stream);
-            for (sink, counts) in [("log file", tally.file), ("journal", tally.journal)] {
-                let Some(counts) = counts else { continue };
-                let name = stream.name();
-                incomplete |= counts.lost + counts.withheld > 0;
-                if counts.lost > 0 {
-                    log::warn!("{} bytes of {name} are missing from the {sink}", counts.lost);
-                }
-                if counts.withheld > 0 {
-                    log::info!("{} bytes of {name} are beyond the limit of the {sink}", counts.withheld);
-                }
-            }
+            incomplete |= tell_loss(stream.name(), self.sinks.counts(stream));
+            let sessions = format!("the exec sessions' {}", stream.name());
+            tell_loss(&sessions, self.sinks.counts_of(stream, Whose::Session));
         }
         incomplete
     }
+}
+
+fn tell_loss(what: &str, tally: Tally) -> bool {
+    let mut incomplete = false;
+    for (sink, counts) in [("log file", tally.file), ("journal", tally.journal)] {
+        let Some(counts) = counts else { continue };
+        incomplete |= counts.lost + counts.withheld > 0;
+        if counts.lost > 0 {
+            log::warn!("{} bytes of {what} are missing from the {sink}", counts.lost);
+        }
+        if counts.withheld > 0 {
+            log::info!("{} bytes of {what} are beyond the limit of the {sink}", counts.withheld);
+        }
+    }
+    incomplete
 }
 
 /// Whether time may help: a full disk may be freed, a missing directory does not come back.

@@ -2,11 +2,12 @@
 
 use conward_protocol::body::{self, Body, Done};
 use conward_protocol::limits::{IN_FLIGHT_MAX, LINE_MAX, TAG_MAX};
-use conward_protocol::request::Stage;
-use conward_protocol::{Cause, ErrorCode, Failure, Op, Request, Signal, State, Step, Tag, What};
+use conward_protocol::request::{Resize, Stage};
+use conward_protocol::{Cause, ErrorCode, Exit, Failure, Op, Request, Signal, State, Step, Tag, What};
 
-use super::Supervisor;
+use super::source::{CONTAINER, ProcessId};
 use super::state_file::for_a_line;
+use super::{At, Supervisor};
 use crate::error::reason;
 use crate::plan::Stdio;
 use crate::serve::control::ControlId;
@@ -21,7 +22,9 @@ pub(super) const BODY_MAX: usize = LINE_MAX - TAG_MAX - 128;
 pub(super) struct Waiter {
     pub client: ControlId,
     pub tag: Option<Tag>,
+    /// Of the container; a session's stages are one.
     stage: Stage,
+    of: ProcessId,
 }
 
 /// What is answered: a body at once, a failure at once, or something later.
@@ -36,15 +39,15 @@ impl Supervisor {
             Request::Start => self.ask_runtime(id, tag, Op::Start, &["start"]),
             Request::Pause => self.ask_runtime(id, tag, Op::Pause, &["pause"]),
             Request::Resume => self.ask_runtime(id, tag, Op::Resume, &["resume"]),
-            Request::Kill(kill) if kill.exec.is_some() => Err(no_execs(Op::Kill)),
             Request::Kill(kill) if kill.all => self.kill_all(id, tag, kill.signal),
-            Request::Kill(kill) => self.kill_first_process(kill.signal, cause),
-            Request::Resize(resize) if resize.exec.is_some() => Err(no_execs(Op::Resize)),
-            Request::Resize(resize) => self.resize_by_request(resize.rows, resize.cols, cause),
-            Request::CloseStdin(close) if close.exec.is_some() => Err(no_execs(Op::CloseStdin)),
-            Request::CloseStdin(_) => self.close_stdin(cause),
-            Request::Wait(wait) if wait.exec.is_some() => Err(no_execs(Op::Wait)),
-            Request::Wait(wait) => self.wait(id, tag, wait.stage),
+            Request::Kill(kill) => self.kill_process(kill.signal, kill.exec.as_deref(), cause),
+            Request::Resize(resize) => self.resize_by_request(resize, cause),
+            Request::CloseStdin(close) => self.close_stdin(close.exec.as_deref(), cause),
+            Request::Exec(exec) => self.exec(id, tag, exec),
+            Request::Wait(wait) => match &wait.exec {
+                Some(exec) => self.wait_for_session(id, tag, exec),
+                None => self.wait(id, tag, wait.stage),
+            },
             Request::Subscribe(subscribe) => {
                 let last = self.life.events.last();
                 let since = subscribe.since.unwrap_or(last);
@@ -70,48 +73,65 @@ impl Supervisor {
             Request::Checkpoint(checkpoint) => self.checkpoint(id, tag, checkpoint),
             Request::Debug(debug) => Ok(Some(self.debug(debug))),
             Request::Attach(attach) => self.attach(id, tag, attach),
-            Request::Exec(_) | Request::Upgrade(_) => {
+            Request::Upgrade(_) => {
                 let message = format!("{}: this version of the supervisor cannot do it", request.op());
                 Err(Failure::new(ErrorCode::Unsupported, message))
             }
         }
     }
 
-    fn kill_first_process(&mut self, signal: Signal, cause: Cause) -> Answer {
-        let sent = match &self.container.init {
+    fn kill_process(&mut self, signal: Signal, exec: Option<&str>, cause: Cause) -> Answer {
+        let whom = self.target(Op::Kill, exec)?;
+        let sent = match self.at(whom).and_then(|at| at.process.init.as_ref()) {
             Some(init) => init.signal(signal.number()),
-            None => return Err(Failure::new(ErrorCode::NotRunning, "kill: the container has ended")),
+            None => {
+                let message = format!("kill: {} has ended", subject(exec));
+                return Err(Failure::new(ErrorCode::NotRunning, message));
+            }
         };
         sent.map_err(|error| {
             Failure::new(ErrorCode::Internal, format!("kill: send signal {signal}: {}", reason(&error)))
         })?;
-        self.evidence.sent(signal.number(), cause.clone());
-        self.announce(What::Signalled { signal, all: false, exec: None }, cause);
-        done()
-    }
-
-    fn resize_by_request(&mut self, rows: u16, cols: u16, cause: Cause) -> Answer {
-        if !self.container.has_terminal() {
-            return Err(Failure::new(ErrorCode::NoTerminal, "resize: the container has no terminal"));
+        if whom == CONTAINER {
+            self.evidence.sent(signal.number(), cause.clone());
         }
-        self.container.resize(Size { rows, cols });
-        self.announce(What::Resized { rows, cols, exec: None }, cause);
+        self.announce(What::Signalled { signal, all: false, exec: exec.map(str::to_owned) }, cause);
         done()
     }
 
-    fn close_stdin(&mut self, cause: Cause) -> Answer {
-        let why = match self.plan.stdio {
-            Stdio::Pipes { stdin: true, .. } => {
-                // One that has ended stays so, and that is no news.
-                if self.container.input.fd().is_some() {
-                    self.container.input.end();
-                    self.container.move_input(&mut self.reactor);
-                    self.announce(What::StdinClosed { exec: None }, cause);
-                }
-                return done();
+    fn resize_by_request(&mut self, asked: &Resize, cause: Cause) -> Answer {
+        let Resize { rows, cols, exec } = asked.clone();
+        let whom = self.target(Op::Resize, exec.as_deref())?;
+        match self.at(whom) {
+            Some(At { process, .. }) if process.has_terminal() => process.resize(Size { rows, cols }),
+            Some(_) | None => {
+                let message = format!("resize: {} has no terminal", subject(exec.as_deref()));
+                return Err(Failure::new(ErrorCode::NoTerminal, message));
             }
-            Stdio::Terminal { .. } => "a terminal has an end-of-file character instead",
-            Stdio::Pipes { .. } | Stdio::Passthrough => "the container has no input that could be ended",
+        }
+        self.announce(What::Resized { rows, cols, exec }, cause);
+        done()
+    }
+
+    fn close_stdin(&mut self, exec: Option<&str>, cause: Cause) -> Answer {
+        let whom = self.target(Op::CloseStdin, exec)?;
+        let why = match self.at(whom) {
+            Some(At { process, reactor, .. }) => match process.stdio {
+                Stdio::Pipes { stdin: true, .. } => {
+                    // One that has ended stays so, and that is no news.
+                    if process.input.fd().is_some() {
+                        process.input.end();
+                        process.move_input(reactor);
+                        self.announce(What::StdinClosed { exec: exec.map(str::to_owned) }, cause);
+                    }
+                    return done();
+                }
+                Stdio::Terminal { .. } => "a terminal has an end-of-file character instead".to_owned(),
+                Stdio::Pipes { .. } | Stdio::Passthrough => {
+                    format!("{} has no input that could be ended", subject(exec))
+                }
+            },
+            None => format!("{} has ended", subject(exec)),
         };
         Err(Failure::new(ErrorCode::NoStdin, format!("close-stdin: {why}")))
     }
@@ -121,8 +141,20 @@ impl Supervisor {
             return Ok(Some(self.waited(stage)));
         }
         self.check_in_flight(id, Op::Wait)?;
-        self.waiters.push(Waiter { client: id, tag: tag.cloned(), stage });
+        self.waiters.push(Waiter { client: id, tag: tag.cloned(), stage, of: CONTAINER });
         Ok(None)
+    }
+
+    fn wait_for_session(&mut self, id: ControlId, tag: Option<&Tag>, name: &str) -> Answer {
+        match (self.sessions.named(name).map(|session| session.process.id), self.sessions.outcome(name)) {
+            (Some(of), _) => {
+                self.check_in_flight(id, Op::Wait)?;
+                self.waiters.push(Waiter { client: id, tag: tag.cloned(), stage: Stage::Exited, of });
+                Ok(None)
+            }
+            (None, Some(exit)) => Ok(Some(exited(exit))),
+            (None, None) => Err(no_such_exec(name)),
+        }
     }
 
     /// Whether that stage of the end is behind us.
@@ -144,7 +176,7 @@ impl Supervisor {
     pub(super) fn answer_waiters(&mut self) {
         let waiters = std::mem::take(&mut self.waiters);
         for waiter in waiters {
-            if self.reached(waiter.stage) {
+            if waiter.of == CONTAINER && self.reached(waiter.stage) {
                 let body = self.waited(waiter.stage);
                 self.reply(waiter.client, waiter.tag, Ok(body));
             } else {
@@ -153,12 +185,28 @@ impl Supervisor {
         }
     }
 
+    /// Answers those who waited for a session: with its exit, if it came to that.
+    pub(super) fn answer_exec_waiters(&mut self, of: ProcessId, name: &str, exit: Option<Exit>) {
+        let waiters = std::mem::take(&mut self.waiters);
+        let (ours, others) = waiters.into_iter().partition(|waiter| waiter.of == of);
+        self.waiters = others;
+        for Waiter { client, tag, .. } in Vec::into_iter(ours) {
+            self.reply(client, tag, exit.map(exited).ok_or_else(|| no_such_exec(name)));
+        }
+    }
+
+    /// Whether a client may ask for one thing more.
+    ///
+    /// # Errors
+    ///
+    /// `busy`.
     pub(super) fn check_in_flight(&self, id: ControlId, op: Op) -> Result<(), Failure> {
         let waiting = self.waiters.iter().filter(|waiter| waiter.client == id).count();
         let running = self.operations.iter().filter(|operation| operation.task.client() == Some(id)).count();
         let stopping = self.stopping.as_ref().map_or(0, |stopping| stopping.askers(id));
+        let starting = self.sessions.askers(id);
         let reading = self.readings.iter().filter(|reading| reading.client == id).count();
-        if waiting + running + stopping + reading + self.removal.askers(id) < IN_FLIGHT_MAX {
+        if waiting + running + stopping + starting + reading + self.removal.askers(id) < IN_FLIGHT_MAX {
             return Ok(());
         }
         let message = format!("{op}: {IN_FLIGHT_MAX} requests of this client wait for their answer already");
@@ -170,7 +218,15 @@ fn done() -> Answer {
     Ok(Some(Body::Done(Done {})))
 }
 
-fn no_execs(op: Op) -> Failure {
-    let message = format!("{op}: this version of the supervisor has no exec sessions");
-    Failure::new(ErrorCode::NoSuchExec, message)
+fn exited(exit: Exit) -> Body {
+    Body::Waited(Box::new(body::Waited { stage: Stage::Exited, exit: Some(exit), record: None }))
+}
+
+fn no_such_exec(name: &str) -> Failure {
+    Failure::new(ErrorCode::NoSuchExec, format!("wait: session {name} is not known"))
+}
+
+/// Whom a request is about, for people.
+fn subject(exec: Option<&str>) -> String {
+    exec.map_or_else(|| "the container".to_owned(), |name| format!("session {name}"))
 }

@@ -41,6 +41,7 @@ impl Supervisor {
         let (clients, queued, dropped) =
             self.endpoints.control.as_ref().map(Control::load).unwrap_or_default();
         let (attachments, kept, deaf) = self.container.pump.clients.load();
+        let of_sessions = self.sessions.load();
         let millis = self.begun.elapsed().as_millis();
         let micros = self.container.pump.write_time().as_micros();
         Stats {
@@ -52,11 +53,11 @@ impl Supervisor {
             sinks: self.sink_counts(),
             write_us: u64::try_from(micros).unwrap_or(u64::MAX),
             clients: clients as u64,
-            attachments: attachments as u64,
-            queued: (queued + kept) as u64,
-            clients_dropped: dropped + deaf,
-            execs: 0,
-            execs_total: 0,
+            attachments: (attachments + of_sessions.0) as u64,
+            queued: (queued + kept + of_sessions.1) as u64,
+            clients_dropped: dropped + deaf + of_sessions.2,
+            execs: self.sessions.running() as u64,
+            execs_total: self.sessions.total,
             seq: self.life.events.last(),
             warnings: self.diagnostics.warnings,
         }

@@ -49,30 +49,40 @@ impl Supervisor {
         if self.sinks.deadline().is_some_and(|deadline| now >= deadline) {
             self.sinks.turn(now);
         }
+        // First the sessions, whose end comes before that of the container.
+        self.catch_up_sessions(now);
         self.retire_channels(CONTAINER, now);
-        let container = &mut self.container;
-        for stream in container.pump.resume(&mut self.sinks) {
-            container.read_again(&mut self.reactor, stream);
-        }
-        if container.is_to_be_asked(now) {
-            self.on_departure(CONTAINER);
-        }
+        self.catch_up_with(CONTAINER, now);
+        self.finish_after_sessions(now);
         self.write_overdue(now);
         self.kill_late_operations(now);
         self.stop_overdue(now);
         self.diagnostics.turn();
         self.drop_ended_control_clients();
-        if self.container.is_drained(&self.sinks) {
-            self.happen(CONTAINER, Event::Answered(Answer::Drained));
-        }
-        if self.container.core.deadline().is_some_and(|deadline| now >= deadline) {
-            self.happen(CONTAINER, Event::Tick);
-        }
         self.turn_hooks(now);
         self.look_whether_abandoned();
         self.save_state();
         self.let_readers_go(now);
         self.wake_readings();
+    }
+
+    /// The same for one process.
+    pub(super) fn catch_up_with(&mut self, whom: ProcessId, now: Instant) {
+        let Some(At { process, reactor, sinks, .. }) = self.at(whom) else { return };
+        for stream in process.pump.resume(sinks) {
+            process.read_again(reactor, stream);
+        }
+        if process.is_to_be_asked(now) {
+            self.on_departure(whom);
+        }
+        let held_up = self.is_held_up(whom);
+        if self.at(whom).is_some_and(|at| !held_up && at.process.is_drained(at.sinks)) {
+            self.happen(whom, Event::Answered(Answer::Drained));
+        }
+        let deadline = self.at(whom).and_then(|at| at.process.core.deadline());
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            self.happen(whom, Event::Tick);
+        }
     }
 
     fn on_signals(&mut self) {
@@ -100,6 +110,13 @@ impl Supervisor {
                 self.container.forget_init(&self.reactor);
             }
             self.happen(CONTAINER, Event::Reaped(pid, exit));
+            for whom in self.sessions.ids() {
+                let Some(At { process, reactor, .. }) = self.at(whom) else { continue };
+                if process.init.as_ref().is_some_and(|init| init.pid == pid) {
+                    process.forget_init(reactor);
+                }
+                self.happen(whom, Event::Reaped(pid, exit));
+            }
         }
     }
 

@@ -11,6 +11,7 @@ pub mod pidfd;
 pub mod process;
 pub mod pty;
 pub mod random;
+pub mod session;
 pub mod signals;
 pub mod socket;
 pub mod spawn;

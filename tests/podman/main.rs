@@ -4,6 +4,7 @@
 //! without them. Each test has storage, locks, `/run` and processes of its own.
 
 mod bulk;
+mod ctl;
 mod exec;
 mod lifecycle;
 mod logs;

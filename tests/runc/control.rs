@@ -24,18 +24,18 @@ impl Manager {
         manager
     }
 
-    fn line(&mut self) -> Value {
+    pub fn line(&mut self) -> Value {
         let mut line = String::new();
         self.lines.read_line(&mut line).expect("a line");
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("line {line:?}: {e}"))
     }
 
-    fn send(&mut self, line: &str) {
+    pub fn send(&mut self, line: &str) {
         self.lines.get_mut().write_all(format!("{line}\n").as_bytes()).expect("sending a request");
     }
 
     /// Sends a request, and gives the answer.
-    fn ask(&mut self, line: &str) -> Value {
+    pub fn ask(&mut self, line: &str) -> Value {
         self.send(line);
         self.line()
     }
@@ -55,7 +55,7 @@ impl Manager {
 }
 
 /// Creates a container, and connects to its supervisor.
-fn created(container: &Container) -> (Supervisor, i32, Manager) {
+pub fn created(container: &Container) -> (Supervisor, i32, Manager) {
     let control = container.path("control").display().to_string();
     let mut supervisor = container.create(&["--control-dir", &control]);
     let pid = supervisor.pid();
@@ -63,7 +63,7 @@ fn created(container: &Container) -> (Supervisor, i32, Manager) {
 }
 
 /// The same, started by request.
-fn running(container: &Container) -> (Supervisor, i32, Manager) {
+pub fn running(container: &Container) -> (Supervisor, i32, Manager) {
     let (supervisor, pid, mut manager) = created(container);
     assert_eq!(manager.done("start"), json!({"pid": pid}));
     (supervisor, pid, manager)

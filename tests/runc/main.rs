@@ -9,4 +9,5 @@ mod exec;
 mod lifecycle;
 mod memory;
 mod privileges;
+mod sessions;
 mod streams;

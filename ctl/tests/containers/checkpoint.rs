@@ -34,6 +34,10 @@ fn to_disk_and_back_or_refused_with_the_reason_of_criu() {
 }
 
 fn restored(ctl: &Ctl, image: &str) {
+    let message = ctl.make("restore", &[image]).failed(125);
+    assert!(message.contains("delete it first"), "{message}");
+    // The runtime has forgotten it already.
+    ctl.ctl(&["delete", ctl.id()]).ok();
     ctl.make("restore", &[image]).ok();
     assert_eq!(ctl.state()["state"], "running");
     ctl.ctl(&["kill", "-s", "USR1", ctl.id()]).ok();
@@ -47,7 +51,7 @@ fn refused(ctl: &Ctl, image: &str, dumped: Done, reason: &str) {
     ctl.ctl(&["kill", "-s", "USR1", ctl.id()]).ok();
     wait_until("it has ended", || ctl.list(&["state=running"]).is_empty());
     // What is left of the image makes no container either.
-    ctl.container.runc(&["delete", ctl.id()]);
+    ctl.ctl(&["delete", ctl.id()]).ok();
     let message = ctl.make("restore", &[image]).failed(125);
     let reason = first_error(&ctl.container.bundle.path("restore.log"));
     assert!(message.contains(&reason), "{reason} is not in {message}");

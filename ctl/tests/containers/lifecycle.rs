@@ -39,10 +39,11 @@ fn create_start_pause_resume_kill_wait() {
     assert_eq!(ctl.ctl(&["kill", id]).ok(), format!("{id}\n"));
     let waited = waiting.wait_with_output().expect("conwardctl wait");
     assert_eq!((waited.stdout.as_slice(), waited.status.code()), (&b"137\n"[..], Some(137)));
+    assert_eq!(ctl.ctl(&["delete", id]).ok(), format!("{id}\n"));
     let followed: String = std::iter::from_fn(heard).collect();
     assert!(following.wait().expect("conwardctl events").success());
     let at = |text: &str| followed.find(text).unwrap_or_else(|| panic!("{text}: {followed}"));
-    assert!(at(" signalled ") < at(" exited "), "{followed}");
+    assert!(at(" signalled ") < at(" exited ") && at(" deleting") < at(" deleted "), "{followed}");
     assert!(followed.contains("exit.signal=9"), "{followed}");
 }
 
@@ -70,7 +71,7 @@ fn ls_shows_the_living_and_the_dead() {
     assert_eq!((&found[0]["state"], &found[0]["alive"]), (&"dead".into(), &false.into()));
     assert!(ctl.ctl(&["ls"]).ok().contains(" dead "));
     let message = ctl.ctl(&["kill", id]).failed(125);
-    assert!(message.contains("its supervisor is dead"), "{message}");
+    assert!(message.contains("its supervisor has ended"), "{message}");
 }
 
 #[test]

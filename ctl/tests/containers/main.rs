@@ -1,6 +1,8 @@
 //! Containers of real runc, by conwardctl alone, as a person would.
 
 mod checkpoint;
+mod delete;
+mod exec;
 mod lifecycle;
 mod refusals;
 mod run;

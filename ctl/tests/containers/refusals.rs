@@ -1,6 +1,6 @@
 //! What cannot work is refused, with the reason and a status that scripts know.
 
-use conward_testkit::bundle;
+use conward_testkit::{bundle, wait_until};
 use serde_json::json;
 
 use crate::{Ctl, known};
@@ -37,7 +37,7 @@ fn programs_that_cannot_run() {
         let ctl = Ctl::of(bundle::process(&[program], false));
         let message = ctl.make("run", &["--rm"]).failed(status);
         assert!(message.contains(program), "{message}");
-        assert_eq!(ctl.list(&[]).len(), 0);
+        wait_until("nothing of it is left", || ctl.list(&[]).is_empty());
     }
 }
 

@@ -33,6 +33,23 @@ fn without_input_there_is_none() {
 }
 
 #[test]
+fn attached_to_one_without_input() {
+    let ctl = Ctl::new("echo ready; trap 'echo over; exit 6' USR1; while :; do sleep 0.05; done");
+    ctl.make("run", &["-d"]).ok();
+    wait_until("it is ready", || ctl.ctl(&["logs", ctl.id()]).out == "ready\n");
+    let command = &mut ctl.command(&["attach", "--replay=100", ctl.id()]);
+    let child = command.stdout(Stdio::piped()).spawn().expect("conwardctl attach");
+    wait_until("it is attached", || {
+        let stats: serde_json::Value =
+            serde_json::from_str(&ctl.ctl(&["stats", ctl.id()]).ok()).expect("JSON");
+        stats["attachments"] == 1
+    });
+    ctl.ctl(&["kill", "-s", "USR1", ctl.id()]).ok();
+    let output = child.wait_with_output().expect("conwardctl attach");
+    assert_eq!((output.stdout.as_slice(), output.status.code()), (&b"ready\nover\n"[..], Some(6)));
+}
+
+#[test]
 fn signals_are_passed_on() {
     let ctl = Ctl::new("trap 'echo caught; exit 9' TERM; echo ready; while :; do sleep 0.05; done");
     let mut command = ctl.making("run", &["--rm"]);

@@ -35,6 +35,9 @@ pub struct State {
     pub bundle: Option<String>,
     /// The runtime's program.
     pub runtime: String,
+    /// Its arguments before the name of a command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runtime_args: Vec<String>,
     /// Whether it has a terminal.
     pub terminal: bool,
     /// How it ended, once that is known.

@@ -261,8 +261,7 @@ impl Request {
     }
 
     /// The states in which this request is possible: those of its operation, or only `stopped` for a
-    /// `delete` without `force`. An exec session that has ended may be waited for and attached to in
-    /// the same states.
+    /// `delete` without `force`. An exec session that has ended may be waited for in the same states.
     pub fn states(&self) -> &'static [State] {
         match self {
             Request::Delete(Delete { force: false }) => &[State::Stopped],

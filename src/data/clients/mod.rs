@@ -18,6 +18,8 @@ pub type ChannelId = usize;
 
 /// Memory for the queues of all clients together, as long as each has its minimum of one read.
 const MEMORY_MAX: usize = 16 << 20;
+/// The same for the clients of one exec session, of which there may be many.
+const SESSION_MEMORY_MAX: usize = 1 << 20;
 const SHARE_MIN: usize = 64 * 1024;
 /// Channels that have gone, whose last input waits for a container that does not read. At the bound
 /// the one that has waited longest is given up.
@@ -64,16 +66,30 @@ pub enum Why {
 }
 
 /// The channels, in the order in which they came.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Clients {
     list: Vec<Channel>,
+    /// Memory for all their queues.
+    memory: usize,
     /// To be told. One for each attachment at most.
     gone: Vec<Gone>,
     /// How many were dropped since they did not read.
     dropped: u64,
 }
 
+impl Default for Clients {
+    /// Nobody yet; those of a container.
+    fn default() -> Clients {
+        Clients { list: Vec::new(), memory: MEMORY_MAX, gone: Vec::new(), dropped: 0 }
+    }
+}
+
 impl Clients {
+    /// Nobody yet; those of an exec session.
+    pub fn of_session() -> Clients {
+        Clients { memory: SESSION_MEMORY_MAX, ..Clients::default() }
+    }
+
     /// Adds a channel. `fd` is the connection, or our end of [`Kind::pair`]; it must not block.
     pub fn add(&mut self, id: ChannelId, of: Attachment, kind: Kind, fd: OwnedFd) {
         self.list.push(Channel::new(id, of, kind, fd));
@@ -92,7 +108,7 @@ impl Clients {
     /// Sends output to everybody who is to hear it, or queues it.
     pub fn offer(&mut self, output: &Output<'_>) {
         let hearing = self.list.iter().filter(|c| c.hears(None)).count();
-        let bound = (MEMORY_MAX / hearing.max(1)).clamp(SHARE_MIN, QUEUE_MAX);
+        let bound = (self.memory / hearing.max(1)).clamp(SHARE_MIN, QUEUE_MAX);
         for channel in self.list.iter_mut().filter(|c| c.hears(Some(output.stream))) {
             channel.offer(output, bound);
         }

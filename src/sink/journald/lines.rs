@@ -59,6 +59,25 @@ impl Lines {
         (done, Ok(()))
     }
 
+    /// A cutter for the output of somebody else, which is in no line yet.
+    pub fn fresh(&self) -> Lines {
+        Lines { carry: Vec::new(), begun: None, at_start: true, ..*self }
+    }
+
+    /// Whether the first pieces of a line are sent, and its end is not.
+    pub fn is_open(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// Ends a line that is open before its time. What follows of it begins another one.
+    pub fn cut<E>(&mut self, mut send: impl FnMut(Entry<'_>, usize) -> Result<(), E>) -> Result<(), E> {
+        let Some(priority) = self.begun else { return Ok(()) };
+        send(Entry { message: (&self.carry, b"\n"), priority, partial: false }, self.carry.len())?;
+        self.carry = Vec::new();
+        self.begun = None;
+        Ok(())
+    }
+
     /// Sends the unfinished line, if there is one: nothing more will come.
     pub fn finish<E>(&mut self, mut send: impl FnMut(Entry<'_>, usize) -> Result<(), E>) -> Result<(), E> {
         match self.carry.is_empty() {

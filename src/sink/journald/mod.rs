@@ -5,6 +5,7 @@
 //! output is dropped and counted, because a log may not stop a container for good.
 
 mod fields;
+mod insert;
 mod lines;
 mod socket;
 
@@ -17,7 +18,8 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 use crate::plan::{Identity, JournalLog, Stream};
 use crate::sink::gap::Gaps;
-use crate::sink::{Counts, STREAMS};
+use crate::sink::guests::Guests;
+use crate::sink::{Counts, STREAMS, Whose};
 use crate::sys::clock::Timestamp;
 use nix::errno::Errno;
 
@@ -32,8 +34,18 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct JournalSink {
     out: Output,
-    streams: [(Lines, Counts); 2],
+    streams: [StreamState; 2],
     held: Option<Held>,
+    guests: Guests,
+}
+
+/// What the journal knows of one stream.
+#[derive(Debug)]
+struct StreamState {
+    /// Of the container.
+    lines: Lines,
+    /// By whose output it is.
+    counts: [Counts; 2],
 }
 
 /// What entries go through.
@@ -56,10 +68,11 @@ enum Link {
     Down { second: i64, errno: Errno },
 }
 
-/// The rest of a chunk (at most 128 KiB) that waits for the queue.
+/// The rest of a chunk (at most 128 KiB), or of lines of sessions, that waits for the queue.
 #[derive(Debug)]
 struct Held {
     stream: Stream,
+    whose: Whose,
     at: Timestamp,
     bytes: Vec<u8>,
     until: Instant,
@@ -71,7 +84,10 @@ impl JournalSink {
         let socket = Socket::new(path).map_err(|errno| {
             Error::io(format_args!("Failed to make a socket for the journal at {}", path.display()), errno)
         })?;
-        let state = |stream| (Lines::new(stream, plan.priority_prefix), Counts::default());
+        let state = |stream| StreamState {
+            lines: Lines::new(stream, plan.priority_prefix),
+            counts: Default::default(),
+        };
         Ok(JournalSink {
             out: Output {
                 socket,
@@ -81,26 +97,35 @@ impl JournalSink {
             },
             streams: STREAMS.map(state),
             held: None,
+            guests: Guests::default(),
         })
     }
 
-    /// Logs a chunk. Call it only while not [`JournalSink::blocked`]: a chunk for which there is no
-    /// room to wait is lost.
+    /// Logs a chunk of the container's output. Call it only while not [`JournalSink::blocked`]: a chunk
+    /// for which there is no room to wait is lost.
     pub fn write(&mut self, now: Timestamp, stream: Stream, chunk: &[u8]) {
+        self.log(now, stream, chunk);
+        if self.guests.wait() {
+            self.insert_ready(Instant::now());
+        }
+    }
+
+    fn log(&mut self, now: Timestamp, stream: Stream, chunk: &[u8]) {
+        let whose = Whose::Container;
         let (done, refusal) = match self.held.is_some() {
             true => (0, Err(Refusal::Full)),
             false => match self.out.prepare(now) {
-                Ok(()) => self.push(now, stream, chunk),
-                Err(refusal) => return self.lose(stream, chunk, now, now, refusal),
+                Ok(()) => self.push(now, stream, whose, chunk),
+                Err(refusal) => return self.lose(stream, whose, chunk, now, now, refusal),
             },
         };
         match refusal {
             Ok(()) => {}
             Err(Refusal::Full) if self.held.is_none() => {
                 let bytes = chunk[done..].to_vec();
-                self.held = Some(Held { stream, at: now, bytes, until: Instant::now() + PATIENCE });
+                self.held = Some(Held { stream, whose, at: now, bytes, until: Instant::now() + PATIENCE });
             }
-            Err(refusal) => self.lose(stream, &chunk[done..], now, now, refusal),
+            Err(refusal) => self.lose(stream, whose, &chunk[done..], now, now, refusal),
         }
     }
 
@@ -116,11 +141,20 @@ impl JournalSink {
 
     /// When [`JournalSink::turn`] must be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        self.held.as_ref().map(|held| held.until)
+        match &self.held {
+            Some(held) => Some(held.until),
+            None => self.guests.deadline(),
+        }
     }
 
-    /// Goes on with what was held back, or gives it up if its time is over; else tells of a gap.
+    /// Goes on with what was held back, or gives it up if its time is over; else tells of a gap. Lets
+    /// lines of sessions in for which there is a place then.
     pub fn turn(&mut self, now: Instant) {
+        self.go_on(now);
+        self.insert_ready(now);
+    }
+
+    fn go_on(&mut self, now: Instant) {
         let Some(mut held) = self.held.take() else {
             if !self.out.gaps.is_empty() {
                 // A refusal changes nothing: the next chunk, or the next event, tries again.
@@ -128,7 +162,7 @@ impl JournalSink {
             }
             return;
         };
-        let (done, result) = self.push(held.at, held.stream, &held.bytes);
+        let (done, result) = self.push(held.at, held.stream, held.whose, &held.bytes);
         if done > 0 {
             held.bytes.drain(..done);
             held.until = now + PATIENCE;
@@ -136,28 +170,35 @@ impl JournalSink {
         match result {
             Ok(()) => {}
             Err(Refusal::Full) if now < held.until => self.held = Some(held),
-            Err(refusal) => self.lose(held.stream, &held.bytes, held.at, Timestamp::now(), refusal),
+            Err(refusal) => {
+                self.lose(held.stream, held.whose, &held.bytes, held.at, Timestamp::now(), refusal);
+            }
         }
     }
 
-    /// Ends the log: unfinished lines become partial entries. Does not wait.
+    /// Ends the log: lines of sessions wait no longer, unfinished lines become partial entries. Does not
+    /// wait.
     pub fn finish(&mut self, now: Timestamp) {
         if let Some(held) = self.held.take()
-            && let (done, Err(refusal)) = self.push(held.at, held.stream, &held.bytes)
+            && let (done, Err(refusal)) = self.push(held.at, held.stream, held.whose, &held.bytes)
         {
-            self.lose(held.stream, &held.bytes[done..], held.at, now, refusal);
+            self.lose(held.stream, held.whose, &held.bytes[done..], held.at, now, refusal);
         }
         for stream in STREAMS {
-            let (lines, counts) = &mut self.streams[stream as usize];
+            if self.guests.wait_for(stream) {
+                self.insert(now, stream);
+            }
+            let state = &mut self.streams[stream as usize];
+            let counts = &mut state.counts[Whose::Container as usize];
             let out = &mut self.out;
-            let sent = lines.finish(|entry, bytes| {
+            let sent = state.lines.finish(|entry, bytes| {
                 out.prepare(now)?;
                 out.send(now, entry)?;
                 counts.logged += bytes as u64;
                 Ok(())
             });
             if let Err(refusal) = sent {
-                self.lose(stream, b"", now, now, refusal);
+                self.lose(stream, Whose::Container, b"", now, now, refusal);
             }
         }
         if !self.out.gaps.is_empty() && self.out.prepare(now).is_err() {
@@ -166,14 +207,23 @@ impl JournalSink {
     }
 
     /// What became of this stream's bytes.
-    pub fn counts(&self, stream: Stream) -> Counts {
-        self.streams[stream as usize].1
+    pub fn counts(&self, stream: Stream, whose: Whose) -> Counts {
+        self.streams[stream as usize].counts[whose as usize]
     }
 
     /// Sends what is complete in `output`. Returns how much of it was taken.
-    fn push(&mut self, now: Timestamp, stream: Stream, output: &[u8]) -> (usize, Result<(), Refusal>) {
-        let (lines, counts) = &mut self.streams[stream as usize];
-        let out = &mut self.out;
+    fn push(
+        &mut self,
+        now: Timestamp,
+        stream: Stream,
+        whose: Whose,
+        output: &[u8],
+    ) -> (usize, Result<(), Refusal>) {
+        let StreamState { lines, counts } = &mut self.streams[stream as usize];
+        let (counts, out) = (&mut counts[whose as usize], &mut self.out);
+        // That of a session is cut anew each time: it comes in whole lines.
+        let mut fresh = lines.fresh();
+        let lines = if whose == Whose::Session { &mut fresh } else { lines };
         lines.push(output, |entry, bytes| {
             out.send(now, entry)?;
             counts.logged += bytes as u64;
@@ -182,10 +232,19 @@ impl JournalSink {
     }
 
     /// Counts output that could not be logged, and the unfinished line before it.
-    fn lose(&mut self, stream: Stream, output: &[u8], from: Timestamp, to: Timestamp, refusal: Refusal) {
-        let (lines, counts) = &mut self.streams[stream as usize];
-        let bytes = (lines.skip(output) + output.len()) as u64;
-        counts.lost += bytes;
+    fn lose(
+        &mut self,
+        stream: Stream,
+        whose: Whose,
+        output: &[u8],
+        from: Timestamp,
+        to: Timestamp,
+        refusal: Refusal,
+    ) {
+        let StreamState { lines, counts } = &mut self.streams[stream as usize];
+        let carried = if whose == Whose::Container { lines.skip(output) } else { 0 };
+        let bytes = (carried + output.len()) as u64;
+        counts[whose as usize].lost += bytes;
         let path = self.out.socket.path().display();
         let cause = match refusal {
             Refusal::Full => "the queue of the journal is full".to_owned(),

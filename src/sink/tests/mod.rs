@@ -2,6 +2,7 @@
 
 mod files;
 mod full_disk;
+mod guests;
 mod journal;
 mod journald;
 mod reader;

@@ -3,6 +3,7 @@
 mod input;
 mod leaving;
 mod output;
+mod sessions;
 
 use std::fs::File;
 use std::io::Read;

@@ -48,7 +48,11 @@ fn script(call: &Call) -> Result<Script, String> {
         _ => call.bundle.join("fake.json"),
     };
     let text = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))
+    let mut text: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    // A process object of the OCI specification carries its script along.
+    let script = if text.get("args").is_some() { text["script"].take() } else { text };
+    serde_json::from_value(script).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Opens the fifo by which `start` reaches the container, before there is one: a byte written early

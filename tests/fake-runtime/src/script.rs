@@ -1,6 +1,7 @@
 //! What the fake runtime is told to do.
 //!
-//! `create` and `restore` read `<bundle>/fake.json`; `exec` reads the file given as `--process`.
+//! `create` and `restore` read `<bundle>/fake.json`; `exec` reads the file given as `--process`, or what
+//! stands under `script` in it, if it is a process object with `args`.
 
 use crate::Pattern;
 use serde::{Deserialize, Serialize};

@@ -74,6 +74,11 @@ pub fn fake_runtime() -> PathBuf {
     built("fake-runtime")
 }
 
+/// The client: the one beside the running test binary.
+pub fn conwardctl() -> PathBuf {
+    built("conwardctl")
+}
+
 /// A binary of this workspace, beside the running test's own directory (`target/…/deps/test-…`).
 fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("path of the test binary");

@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, Once};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -159,6 +160,14 @@ impl Place {
             _ => 'f',
         };
         format!("{kind}{:03o}", meta.mode() & 0o7777)
+    }
+
+    /// A command that counts as started from here, with all that it starts.
+    pub fn marked(&self, program: impl AsRef<OsStr>) -> Command {
+        let (name, value) = self.mark();
+        let mut command = Command::new(program);
+        command.env(name, value);
+        command
     }
 
     /// The environment entry that marks what is started from here.

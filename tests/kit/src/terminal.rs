@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::tcgetpgrp;
 
 use crate::sandbox::{need, succeed};
 
@@ -46,10 +48,29 @@ impl Terminal {
 
     /// Changes the size, as a person does who drags a window's corner.
     pub fn resize(&self, rows: u16, columns: u16) {
+        self.stty(&["rows", &rows.to_string(), "columns", &columns.to_string()]);
+    }
+
+    /// How it is set, as stty(1) writes that down.
+    pub fn modes(&self) -> String {
+        self.stty(&["-g"])
+    }
+
+    /// Sets it, as a shell does that takes it back.
+    pub fn set(&self, modes: &str) {
+        self.stty(&[modes]);
+    }
+
+    /// Sends a signal to the processes in the foreground, as some keys do.
+    pub fn signal(&self, signal: Signal) {
+        let foreground = tcgetpgrp(&self.master).expect("the foreground of the terminal");
+        killpg(foreground, signal).expect("signalling the foreground of the terminal");
+    }
+
+    fn stty(&self, args: &[&str]) -> String {
         let master = self.master.try_clone().expect("duplicating the master end");
         // stty(1) speaks of its standard input, whatever end of a terminal that is.
-        let size = ["rows", &rows.to_string(), "columns", &columns.to_string()].map(str::to_owned);
-        succeed(Command::new("stty").args(size).stdin(master), "stty");
+        succeed(Command::new("stty").args(args).stdin(master), "stty")
     }
 
     /// Waits until `text` was written since the last call; gives all up to and with it.

@@ -1,11 +1,16 @@
 //! The command line. Help, completions and the manual page are made from these types.
 
+mod filter;
+mod streams;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use conward_protocol::{Signal, State, Timestamp, request};
+use conward_protocol::{Signal, Timestamp, request};
 
 use crate::logs::since;
+pub use filter::Filter;
+pub use streams::{Attach, Exec, Run};
 
 /// Create, run and look after containers under conward.
 ///
@@ -32,7 +37,8 @@ pub struct Cli {
 pub enum Command {
     /// List all containers that have a supervisor, or had one
     ///
-    /// A container whose supervisor was killed is shown as dead.
+    /// One whose supervisor has ended with it is shown as stopped, without a supervisor; one whose
+    /// supervisor was killed, as dead.
     #[command(visible_alias = "list")]
     Ls(Ls),
     /// Print what the supervisor knows of a container, as JSON
@@ -47,6 +53,8 @@ pub enum Command {
     Run(Run),
     /// Pass output, input and exit status of a container through
     Attach(Attach),
+    /// Run another process in a container
+    Exec(Exec),
     /// Start the program of created containers
     Start {
         /// The containers
@@ -93,6 +101,9 @@ pub enum Command {
         /// What to wait for
         #[arg(long, value_enum, default_value_t)]
         stage: Stage,
+        /// Of this exec session, not of the container
+        #[arg(long, value_name = "SESSION", conflicts_with = "stage")]
+        exec: Option<String>,
         /// The container
         id: String,
     },
@@ -100,6 +111,9 @@ pub enum Command {
     Events(Events),
     /// Print the log of a container
     Logs(Logs),
+    /// Have the runtime delete containers, and remove what their supervisors have kept
+    #[command(visible_alias = "rm")]
+    Delete(Delete),
     /// Write the processes of a container to disk, by the runtime and criu(8)
     Checkpoint(Checkpoint),
     /// Create a container from a checkpoint; it runs on at once
@@ -144,31 +158,6 @@ impl From<Stage> for request::Stage {
     }
 }
 
-/// A condition of `ls --filter`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Filter {
-    /// The container is in this state.
-    State(State),
-    /// Its supervisor was killed.
-    Dead,
-    /// It has this annotation, with this value if one is given.
-    Annotation(String, Option<String>),
-}
-
-fn filter(text: &str) -> Result<Filter, String> {
-    match text.split_once('=') {
-        Some(("state" | "status", "dead")) => Ok(Filter::Dead),
-        Some(("state" | "status", name)) => State::from_name(name).map(Filter::State).ok_or_else(|| {
-            format!("there is no state '{name}'; there are: {}, dead", State::NAMES.join(", "))
-        }),
-        Some(("annotation", wanted)) => Ok(match wanted.split_once('=') {
-            Some((name, value)) => Filter::Annotation(name.to_owned(), Some(value.to_owned())),
-            None => Filter::Annotation(wanted.to_owned(), None),
-        }),
-        _ => Err("expected state=STATE or annotation=NAME[=VALUE]".to_owned()),
-    }
-}
-
 fn signal(text: &str) -> Result<Signal, String> {
     Signal::parse(text).ok_or_else(|| "expected a name (TERM, SIGTERM, RTMIN+1) or 1 to 64".to_owned())
 }
@@ -183,7 +172,7 @@ pub struct Ls {
     #[arg(short, long, conflicts_with = "format")]
     pub quiet: bool,
     /// Only those with state=STATE (or dead), or annotation=NAME[=VALUE]; any of several states will do
-    #[arg(short, long = "filter", value_name = "FILTER", value_parser = filter)]
+    #[arg(short, long = "filter", value_name = "FILTER", value_parser = filter::read)]
     pub filters: Vec<Filter>,
 }
 
@@ -209,7 +198,7 @@ pub struct Create {
     /// An option of the supervisor, as conward(8) has it; may be repeated
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
     pub conward_arg: Vec<String>,
-    /// Have the runtime delete the container when it has ended
+    /// Have the supervisor delete the container when it has ended, and leave nothing
     #[arg(long)]
     pub rm: bool,
     /// Give it a standard input, for those who attach
@@ -258,39 +247,6 @@ pub struct Restore {
     pub create: Create,
 }
 
-/// `run`.
-#[derive(Debug, Args)]
-pub struct Run {
-    /// Leave it to its supervisor, and print its id
-    #[arg(short, long)]
-    pub detach: bool,
-    /// Use the terminal; process.terminal of the bundle must be true
-    #[arg(short, long, conflicts_with = "detach")]
-    pub tty: bool,
-    /// Keys that leave the container and let it run on; empty for none
-    #[arg(long, value_name = "KEYS", default_value = crate::terminal::DETACH_KEYS)]
-    pub detach_keys: String,
-    /// The container
-    #[command(flatten)]
-    pub create: Create,
-}
-
-/// `attach`.
-#[derive(Debug, Args)]
-pub struct Attach {
-    /// Only watch
-    #[arg(long)]
-    pub no_stdin: bool,
-    /// Keep signals to this program, where it has no terminal, from the container
-    #[arg(long)]
-    pub no_sig_proxy: bool,
-    /// Keys that leave the container and let it run on; empty for none
-    #[arg(long, value_name = "KEYS", default_value = crate::terminal::DETACH_KEYS)]
-    pub detach_keys: String,
-    /// The container
-    pub id: String,
-}
-
 /// `kill`.
 #[derive(Debug, Args)]
 pub struct Kill {
@@ -298,8 +254,11 @@ pub struct Kill {
     #[arg(short, long, default_value = "KILL", value_parser = signal)]
     pub signal: Signal,
     /// Send it to every process, not only the first
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "exec")]
     pub all: bool,
+    /// Send it to this exec session
+    #[arg(long, value_name = "SESSION")]
+    pub exec: Option<String>,
     /// The containers
     #[arg(required = true, value_name = "ID")]
     pub ids: Vec<String>,
@@ -314,6 +273,17 @@ pub struct Stop {
     /// The polite signal [default: that of the image, else TERM]
     #[arg(short, long, value_parser = signal)]
     pub signal: Option<Signal>,
+    /// The containers
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+}
+
+/// `delete`.
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// Also if they have not ended: they are killed first
+    #[arg(short, long)]
+    pub force: bool,
     /// The containers
     #[arg(required = true, value_name = "ID")]
     pub ids: Vec<String>,
@@ -372,7 +342,7 @@ pub struct Debug {
 /// `events`.
 #[derive(Debug, Args)]
 pub struct Events {
-    /// Go on with what happens from now on, until the supervisor ends
+    /// Go on with what happens from now on, until the container is deleted
     #[arg(short, long)]
     pub follow: bool,
     /// Begin after the event of this number [default: 0 without --follow, else the last]
@@ -406,24 +376,11 @@ pub struct Logs {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cli, Filter, filter};
+    use super::Cli;
     use clap::CommandFactory;
-    use conward_protocol::State;
 
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn filters() {
-        let annotation = |value: Option<&str>| Ok(Filter::Annotation("a".into(), value.map(str::to_owned)));
-        assert_eq!(filter("state=running"), Ok(Filter::State(State::Running)));
-        assert_eq!(filter("status=dead"), Ok(Filter::Dead));
-        assert_eq!(filter("annotation=a"), annotation(None));
-        assert_eq!(filter("annotation=a=b=c"), annotation(Some("b=c")));
-        for wrong in ["state=up", "running", "label=a", ""] {
-            assert!(filter(wrong).is_err(), "{wrong}");
-        }
     }
 }

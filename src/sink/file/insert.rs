@@ -1,0 +1,62 @@
+//! Lines of exec sessions in the log file, between those of the container.
+
+use std::time::Instant;
+
+use memchr::memrchr;
+
+use super::FileSink;
+use crate::plan::Stream;
+use crate::sink::guests::Guests;
+use crate::sink::{STREAMS, Whose};
+use crate::sys::clock::Timestamp;
+
+impl FileSink {
+    /// Logs a chunk of the container's output, and lines of sessions where one of its own ends.
+    pub fn write(&mut self, now: Timestamp, stream: Stream, chunk: &[u8]) {
+        let end = memrchr(b'\n', chunk).filter(|_| self.guests.wait_for(stream)).map_or(0, |end| end + 1);
+        let (lines, rest) = chunk.split_at(end);
+        if !lines.is_empty() {
+            self.log(now, stream, Whose::Container, lines);
+            self.insert(now, stream);
+        }
+        if !rest.is_empty() {
+            self.log(now, stream, Whose::Container, rest);
+        }
+    }
+
+    /// Logs whole lines of a session, now or as soon as the container's line ends.
+    pub fn admit(&mut self, now: Instant, stream: Stream, lines: &[u8]) {
+        self.guests.add(now, stream, lines);
+        if !self.line_is_open(stream) || self.guests.are_due(now, stream) {
+            self.insert(Timestamp::now(), stream);
+        }
+    }
+
+    /// The lines that wait.
+    pub fn guests(&self) -> &Guests {
+        &self.guests
+    }
+
+    /// Logs the lines that have waited long enough.
+    pub(super) fn insert_overdue(&mut self, now: Instant) {
+        for stream in STREAMS {
+            if self.guests.are_due(now, stream) {
+                self.insert(Timestamp::now(), stream);
+            }
+        }
+    }
+
+    /// Logs the lines that wait. The container's line, if one is open, ends before them.
+    pub(super) fn insert(&mut self, now: Timestamp, stream: Stream) {
+        let lines = self.guests.take(stream);
+        if !lines.is_empty() {
+            self.log(now, stream, Whose::Session, &lines);
+        }
+    }
+
+    /// Whether the last record of this stream is a piece of a line, and what comes next would belong to it.
+    fn line_is_open(&self, stream: Stream) -> bool {
+        let goes_on = self.file.is_ok() && self.total < self.global_max && !self.gaps.has(stream);
+        self.streams[stream as usize].unfinished && goes_on
+    }
+}
