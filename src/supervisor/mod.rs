@@ -13,6 +13,7 @@ mod exec;
 mod exec_request;
 mod exit_record;
 mod ground;
+mod guard;
 mod hooks;
 mod hunt;
 mod life;

@@ -34,7 +34,9 @@ impl Supervisor {
                 // First, since the caller may start it as soon as it knows the pid.
                 self.life.created(pid);
                 self.forget_former_record();
+                // To open its namespaces takes what is given up after that.
                 self.pin_namespaces(pid);
+                self.give_up_privileges();
                 self.caller.launched(pid);
                 self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
                 self.queue_hooks(HookStage::Created);

@@ -228,13 +228,16 @@ impl Supervisor {
     }
 
     /// The supervisor is about to end, and answers to whom it still owes something. Runtimes that are at
-    /// work end with it.
+    /// work are ended.
     pub(super) fn give_up_operations(&mut self) {
         for waiter in std::mem::take(&mut self.waiters) {
             let message = "wait: the supervisor ends, and the container is not deleted";
             self.reply(waiter.client, waiter.tag, Err(Failure::new(ErrorCode::Gone, message)));
         }
         for operation in std::mem::take(&mut self.operations) {
+            if let Err(error) = process::signal_child(operation.pid, libc::SIGKILL) {
+                log::warn!("cannot kill the runtime: {}", reason(&error));
+            }
             let (client, tag, op) = match operation.task {
                 Task::Request { client, tag, op, .. } => (client, tag, op),
                 Task::Checkpoint { client, tag, .. } => (client, tag, Op::Checkpoint),

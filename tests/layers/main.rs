@@ -4,6 +4,7 @@
 //! A failure names file, line and rule. To break a rule on purpose, change it in the same commit.
 
 mod code;
+mod promises;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -223,8 +223,13 @@ impl<'a> Launch<'a> {
     }
 
     /// With descriptors 0 to 2 closed, as nobody should start a program, but some do.
-    pub fn without_streams(mut self) -> Launch<'a> {
-        self.tracer = ["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh"].map(OsString::from).into();
+    pub fn without_streams(self) -> Launch<'a> {
+        self.through(["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh"])
+    }
+
+    /// These words start the supervisor: programs that change something and then become it.
+    pub fn through<S: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = S>) -> Launch<'a> {
+        self.tracer.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
         self
     }
 
