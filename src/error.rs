@@ -42,10 +42,33 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// The words of strerror(3) without Rust's ` (os error N)` tail: callers match on them.
+/// The words of strerror(3), without ` (os error N)` after them: callers match on them.
 pub fn reason(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => nix::errno::Errno::from_raw(number).desc().to_owned(),
-        None => error.to_string(),
+    let mut text = error.to_string();
+    if let Some(number) = error.raw_os_error()
+        && let Some(words) = text.strip_suffix(&format!(" (os error {number})"))
+    {
+        text.truncate(words.len());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+    use std::io::Error;
+
+    #[test]
+    fn reasons_are_in_the_words_of_libc() {
+        let table = [
+            (libc::EBADF, "Bad file descriptor"),
+            (libc::EAGAIN, "Resource temporarily unavailable"),
+            (libc::ELOOP, "Too many levels of symbolic links"),
+            (libc::EXDEV, "Invalid cross-device link"),
+        ];
+        for (number, words) in table {
+            assert_eq!(reason(&Error::from_raw_os_error(number)), words);
+        }
+        assert_eq!(reason(&Error::other("no space")), "no space");
     }
 }

@@ -1,26 +1,28 @@
 //! The door into the library.
 
+// `sys::entry` says why.
+#![no_main]
+
+use std::ffi::OsString;
 use std::io::Write;
-use std::process::ExitCode;
 
 use conward::error::Error;
 use conward::flags::render;
 use conward::front::{self, Asked};
 use conward::{diagnostics, supervisor};
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(status) => ExitCode::from(status),
-        Err(error) => {
-            // Nobody is left to be told if stderr is closed.
-            let _ = writeln!(std::io::stderr(), "{error}");
-            ExitCode::FAILURE
-        }
-    }
+conward::sys::entry::program!(enter);
+
+fn enter(words: Vec<OsString>) -> u8 {
+    run(words).unwrap_or_else(|error| {
+        // Nobody is left to be told if stderr is closed.
+        let _ = writeln!(std::io::stderr(), "{error}");
+        1
+    })
 }
 
-fn run() -> Result<u8, Error> {
-    match front::ask(std::env::args_os().skip(1), &|name| std::env::var_os(name))? {
+fn run(words: Vec<OsString>) -> Result<u8, Error> {
+    match front::ask(words.into_iter().skip(1), &|name| std::env::var_os(name))? {
         Asked::Help => print(&render::help()),
         Asked::Version => print(&render::version()),
         // On stdout, as the reference does: Podman shows the launcher's stdout as its own.

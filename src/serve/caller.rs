@@ -31,7 +31,8 @@ impl Caller {
     pub fn adopt(plan: &ReportPlan) -> Result<Caller, Error> {
         let adopt = |name: &str, number: Option<RawFd>| {
             let adopted = number.map(fds::adopt).transpose();
-            adopted.map_err(|e| Error::io(format_args!("unable to make {name} CLOEXEC"), e))
+            // In the words of the reference, without a colon.
+            adopted.map_err(|e| Error::Fatal(format!("unable to make {name} CLOEXEC {}", reason(&e))))
         };
         Ok(Caller {
             form: plan.form,
@@ -132,4 +133,25 @@ fn was_told(result: std::io::Result<()>, pipe: &str) -> bool {
         log::warn!("cannot write to the {pipe} pipe: {}", reason(error));
     }
     result.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Caller;
+    use crate::plan::{ReportForm, ReportPlan};
+
+    #[test]
+    fn a_closed_descriptor_is_named_by_its_variable() {
+        // Above any limit of open files, so no other test can open it meanwhile.
+        let closed = Some(i32::MAX);
+        let none = ReportPlan { form: ReportForm::Pid, sync_pipe: None, start_pipe: None, attach_pipe: None };
+        for (name, plan) in [
+            ("SYNC", ReportPlan { sync_pipe: closed, ..none }),
+            ("START", ReportPlan { start_pipe: closed, ..none }),
+            ("ATTACH", ReportPlan { attach_pipe: closed, ..none }),
+        ] {
+            let error = Caller::adopt(&plan).expect_err("a closed descriptor");
+            assert_eq!(error.text(), format!("unable to make _OCI_{name}PIPE CLOEXEC Bad file descriptor"));
+        }
+    }
 }

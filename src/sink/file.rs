@@ -78,7 +78,7 @@ impl FileSink {
             overdue: None,
             looked: None,
             records: Records::new(),
-            stamps: Stamps::new(),
+            stamps: Stamps::default(),
             gaps: Gaps::default(),
             streams: Default::default(),
             guests: Guests::default(),

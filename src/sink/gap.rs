@@ -3,7 +3,7 @@
 use std::mem::take;
 
 use crate::plan::Stream;
-use crate::sink::stamp;
+use crate::sink::stamp::Stamps;
 use crate::sys::clock::Timestamp;
 
 /// Bytes of a marker's text at most; a longer cause is cut.
@@ -13,6 +13,7 @@ pub const MARKER_MAX: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Gaps {
     of: [Option<Gap>; 2],
+    stamps: Stamps,
 }
 
 /// A run of output that was lost.
@@ -51,9 +52,9 @@ impl Gaps {
 
     /// The line for the log about what this stream lost, without a newline, at most
     /// [`MARKER_MAX`] bytes.
-    pub fn marker(&self, stream: Stream) -> Option<String> {
+    pub fn marker(&mut self, stream: Stream) -> Option<String> {
         let gap = self.of[stream as usize].as_ref()?;
-        let (from, to) = (stamp::text(gap.from), stamp::text(gap.to));
+        let (from, to) = (self.stamps.text(gap.from), self.stamps.text(gap.to));
         let bytes = gap.bytes;
         let name = stream.name();
         let mut text = format!("[conward: {bytes} bytes of {name} not logged from {from} to {to}: ");
@@ -74,7 +75,7 @@ impl Gaps {
 mod tests {
     use super::{Gaps, MARKER_MAX};
     use crate::plan::Stream;
-    use crate::sink::stamp;
+    use crate::sink::stamp::Stamps;
     use crate::sys::clock::Timestamp;
 
     const FIRST: Timestamp = Timestamp { secs: 1_795_282_320, nanos: 5 };
@@ -87,7 +88,7 @@ mod tests {
         assert!(gaps.is_empty());
         gaps.add(Stream::Stdout, 40, FIRST, FIRST, "No space left on device");
         gaps.add(Stream::Stdout, 2, LAST, LAST, "something else");
-        let (from, to) = (stamp::text(FIRST), stamp::text(LAST));
+        let (from, to) = (Stamps::default().text(FIRST), Stamps::default().text(LAST));
         assert_eq!(
             gaps.marker(Stream::Stdout),
             Some(format!(

@@ -1,6 +1,6 @@
 //! Timestamps as log records carry them: `2026-11-21T17:32:00.226934934+01:00`.
 
-use crate::sys::clock::{self, Timestamp};
+use crate::sys::clock::{Timestamp, Zone};
 
 /// Bytes of a formatted timestamp.
 pub const STAMP_LEN: usize = 35;
@@ -12,30 +12,35 @@ const FRACTION_AT: usize = 20;
 /// stamps costs nine digits each.
 #[derive(Debug)]
 pub struct Stamps {
+    /// `None`: not needed yet.
+    zone: Option<Zone>,
     second: Option<i64>,
     text: [u8; STAMP_LEN],
 }
 
-impl Stamps {
+impl Default for Stamps {
     /// A formatter that has looked at no time zone yet.
-    pub fn new() -> Stamps {
-        Stamps { second: None, text: [b'0'; STAMP_LEN] }
+    fn default() -> Stamps {
+        Stamps { zone: None, second: None, text: [b'0'; STAMP_LEN] }
     }
+}
 
+impl Stamps {
     /// The text of `time`.
     pub fn at(&mut self, time: Timestamp) -> &[u8; STAMP_LEN] {
         if self.second != Some(time.secs) {
-            self.text = format(time.secs, clock::local_offset(time.secs));
+            let zone = self.zone.get_or_insert_with(Zone::local);
+            self.text = format(time.secs, zone.offset(time.secs));
             self.second = Some(time.secs);
         }
         digits(&mut self.text[FRACTION_AT..FRACTION_AT + 9], u64::from(time.nanos));
         &self.text
     }
-}
 
-/// The same as text, for messages.
-pub fn text(time: Timestamp) -> String {
-    String::from_utf8_lossy(Stamps::new().at(time)).into_owned()
+    /// The same as a string, for messages.
+    pub fn text(&mut self, time: Timestamp) -> String {
+        String::from_utf8_lossy(self.at(time)).into_owned()
+    }
 }
 
 /// The stamp of a whole second, `offset` seconds east of UTC. The offset is always a number,
@@ -87,7 +92,7 @@ fn digits(out: &mut [u8], mut value: u64) {
 #[cfg(test)]
 mod tests {
     use super::{Stamps, civil, format};
-    use crate::sys::clock::{Timestamp, local_offset};
+    use crate::sys::clock::{Timestamp, Zone};
     use proptest::prelude::*;
 
     #[test]
@@ -109,9 +114,9 @@ mod tests {
 
     #[test]
     fn cached_stamps_equal_fresh_ones() {
-        let mut stamps = Stamps::new();
+        let mut stamps = Stamps::default();
         for (secs, nanos) in [(1_795_282_320, 226_934_934), (1_795_282_320, 999_999_999), (0, 0), (7, 1)] {
-            let mut want = format(secs, local_offset(secs));
+            let mut want = format(secs, Zone::local().offset(secs));
             want[20..29].copy_from_slice(format!("{nanos:09}").as_bytes());
             assert_eq!(*stamps.at(Timestamp { secs, nanos }), want);
         }

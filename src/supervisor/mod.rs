@@ -13,6 +13,7 @@ mod exec;
 mod exec_request;
 mod exit_record;
 mod ground;
+mod guard;
 mod hooks;
 mod hunt;
 mod life;
@@ -45,7 +46,7 @@ use conward_protocol::limits::REPLAY_MAX;
 
 use crate::core::{Core, Effect, Event, Shape};
 use crate::error::{Error, reason};
-use crate::launch::{self, Standing};
+use crate::launch::{self, Launcher};
 use crate::plan::{Plan, Said, Stdio, Verb};
 use crate::reactor::{Reactor, Ready, Watch};
 use crate::serve::attach::Attach;
@@ -113,6 +114,8 @@ pub struct Supervisor {
     next_operation: OperationId,
     /// When to accept clients again for whom there was no descriptor.
     accept_again: Option<Instant>,
+    /// How long the end of the container waits for them.
+    runtimes_due: Option<Instant>,
     /// Memory that was needed for a moment is still to be given back.
     untidy: bool,
     /// The one `stop` at work.
@@ -147,18 +150,14 @@ struct At<'a> {
 /// Whatever goes wrong before the supervisor is in place; it is to be printed. Later trouble is
 /// reported to the caller through its sync pipe, and ends with a status, not with an error.
 pub fn run(plan: Box<Plan>, said: Receiver<Said>) -> Result<u8, Error> {
-    Ok(match stand_up(*plan, said)? {
-        Some(mut supervisor) => supervisor.turn_until_finished(),
-        None => 0,
-    })
+    Ok(stand_up(*plan, said)?.turn_until_finished())
 }
 
-/// The launch from top to bottom, up to the moment when only the loop is left. In the launcher it
-/// returns nothing.
+/// The launch from top to bottom, up to the moment when only the loop is left.
 ///
 /// A frame of its own: what a launch needs of the stack is not to stay with the supervisor.
 #[inline(never)]
-fn stand_up(plan: Plan, said: Receiver<Said>) -> Result<Option<Box<Supervisor>>, Error> {
+fn stand_up(plan: Plan, said: Receiver<Said>) -> Result<Box<Supervisor>, Error> {
     let pipes = [plan.report.sync_pipe, plan.report.start_pipe, plan.report.attach_pipe];
     let pipes: Vec<_> = pipes.into_iter().flatten().collect();
     let inherited =
@@ -176,17 +175,20 @@ fn stand_up(plan: Plan, said: Receiver<Said>) -> Result<Option<Box<Supervisor>>,
     // Before the caller's word nothing is forked: it may first move this process to a cgroup.
     lent.caller.await_start(matches!(plan.verb, Verb::Exec { gated: true, .. }))?;
 
-    match launch::detach(&plan.detach)? {
-        Standing::Launcher => Ok(None),
-        Standing::Supervisor => Ok(Some(supervise(plan, lent))),
-    }
+    let launcher = launch::detach(&plan.detach)?;
+    Ok(supervise(plan, lent, launcher))
 }
 
 /// The supervisor proper. From here on nobody sees an `Err`: trouble goes to the sync pipe.
-fn supervise(plan: Plan, mut lent: Lent) -> Box<Supervisor> {
+fn supervise(plan: Plan, mut lent: Lent, launcher: Launcher) -> Box<Supervisor> {
     let assembled = prepare(&plan, &lent.null).and_then(|()| Ground::make(&plan));
     match assembled {
-        Ok(ground) => {
+        Ok(mut ground) => {
+            // Whoever learns the container's pid finds the supervisor's.
+            if !launcher.agrees() {
+                ground.endpoints.remove();
+                sys::process::end_now(1);
+            }
             let mut supervisor = Box::new(Supervisor::new(plan, lent, ground));
             supervisor.begin();
             supervisor
@@ -241,6 +243,7 @@ impl Supervisor {
             operations: Vec::new(),
             next_operation: 0,
             accept_again: None,
+            runtimes_due: None,
             untidy: false,
             stopping: None,
             diagnostics: Kept::new(lent.said),
@@ -315,6 +318,7 @@ impl Supervisor {
             }
             for ready in &ready {
                 self.turn(*ready);
+                self.diagnostics.turn();
             }
             self.catch_up();
         }
@@ -331,9 +335,10 @@ impl Supervisor {
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
-        let due = [unwritten, late, stopping, self.hooks.deadline(), self.accept_again, self.readings_due];
+        let ours = [unwritten, late, stopping, self.runtimes_deadline(), self.accept_again];
+        let waits = [self.hooks.deadline(), self.readings_due];
         let others = [self.sinks.deadline(), self.container.deadline(), self.sessions.deadline()];
-        due.into_iter().chain(others).flatten().min()
+        ours.into_iter().chain(waits).chain(others).flatten().min()
     }
 
     /// Tells the lifecycle of a process what happened, and does what it asks for, until it asks for

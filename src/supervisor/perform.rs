@@ -19,9 +19,9 @@ use crate::serve::attach::Attach;
 use crate::serve::console::Console;
 use crate::serve::oom::OomWatch;
 use crate::sys::clock::Timestamp;
-use crate::sys::process;
 use crate::sys::process::Relation;
 use crate::sys::spawn::{Extra, Spawn};
+use crate::sys::{fds, process};
 
 impl Supervisor {
     /// Does it, and says what came of it where the lifecycle asked.
@@ -37,11 +37,14 @@ impl Supervisor {
             Effect::Adopt(pid) => return Some(self.adopt(pid)),
             Effect::Launched(pid) => {
                 self.container.pump.release_stderr(&mut self.sinks);
-                self.caller.launched(pid);
+                // First, since the caller may start it as soon as it knows the pid.
                 self.life.created(pid);
                 self.forget_former_record();
-                self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
+                // To open its namespaces takes what is given up after that.
                 self.pin_namespaces(pid);
+                self.give_up_privileges();
+                self.caller.launched(pid);
+                self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
                 self.queue_hooks(HookStage::Created);
                 if matches!(self.plan.verb, Verb::Restore { .. }) {
                     // Its program goes on where it was.
@@ -62,8 +65,8 @@ impl Supervisor {
             Effect::Record(exit) => {
                 self.record(exit);
                 self.close_record();
-                // Else `end_after_checkpoint` says it.
-                return (!self.checkpoint_at_work()).then_some(Event::Answered(Answer::Recorded));
+                // Else `end_after_runtimes` says it.
+                return (!self.awaits_runtimes()).then_some(Event::Answered(Answer::Recorded));
             }
             Effect::LetGo => {
                 self.end_sessions();
@@ -88,12 +91,10 @@ impl Supervisor {
         let set_listen_pid = launch::listen_pid(listen_pid.as_deref(), replace, process::own_pid())
             .and_then(|set| launch::forget_pid_file(&self.plan.runtime.pid_file).map(|()| set))
             .map_err(|error| error.text().to_owned())?;
-        let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-        let own = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         let spawned = Spawn {
             program: &self.plan.runtime.program,
             argv: &launch::argv(&self.plan, self.container.console.as_ref().map(Console::argument)),
-            stdio: launch::ends(self.plan.stdio, &self.container.theirs, &self.null, own),
+            stdio: launch::ends(self.plan.stdio, &self.container.theirs, &self.null, fds::standard()),
             die_with_supervisor: true,
             oom_score_adj: self.oom_score.as_deref(),
             set_listen_pid,

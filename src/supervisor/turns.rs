@@ -66,8 +66,10 @@ impl Supervisor {
         self.write_overdue(now);
         self.kill_late_operations(now);
         self.stop_overdue(now);
+        self.end_after_runtimes(now);
         self.diagnostics.turn();
         self.drop_ended_control_clients();
+        self.drop_served_control_clients();
         self.turn_hooks(now);
         self.look_whether_abandoned();
         self.save_state();
@@ -95,7 +97,7 @@ impl Supervisor {
     }
 
     fn on_signals(&mut self) {
-        let pending = self.signals.pending();
+        let pending: Vec<i32> = self.signals.pending().collect();
         // First, so that no signal goes to a process that has ended, and gets lost with it.
         self.reap();
         for signal in pending {
@@ -107,6 +109,8 @@ impl Supervisor {
 
     /// Reaps all children that have ended. The only place that does.
     fn reap(&mut self) {
+        // While its process can still be looked at.
+        self.look_whether_started();
         while let Some(Reaped { pid, exit, core_dumped }) = process::reap() {
             if core_dumped {
                 self.life.dumped_core(pid);
@@ -156,6 +160,7 @@ impl Supervisor {
                 Turn::Dry => return,
                 Turn::Ended(fd) => return reactor.close(fd),
             }
+            self.look_whether_started();
             // A client whose connect(2) returned before the container wrote must hear it,
             // whatever the order in which epoll reports the two.
             self.on_attach();
@@ -216,6 +221,7 @@ impl Supervisor {
     }
 
     fn on_oom(&mut self) {
+        self.look_whether_started();
         self.look_for_oom();
     }
 

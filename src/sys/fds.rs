@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 
@@ -31,18 +31,14 @@ impl Inherited {
         Ok(Inherited(inherited))
     }
 
-    /// Does something while no program that is started gets them.
-    pub fn withheld<T>(&self, action: impl FnOnce() -> T) -> T {
-        let mark = |flags: FdFlag| {
-            for fd in &self.0 {
-                // An open descriptor of ours: it cannot fail (F_SETFD, fcntl(2)).
-                let _ = fcntl(fd, FcntlArg::F_SETFD(flags));
-            }
-        };
-        mark(FdFlag::FD_CLOEXEC);
-        let done = action();
-        mark(FdFlag::empty());
-        done
+    /// Keeps them from programs that are started from now on (FD_CLOEXEC).
+    ///
+    /// # Errors
+    ///
+    /// Those of fcntl(2), which has no reason to fail.
+    pub fn keep(&self) -> io::Result<()> {
+        self.0.iter().try_for_each(|fd| fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map(drop))?;
+        Ok(())
     }
 
     /// Closes them all.
@@ -59,6 +55,13 @@ pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
     let fd = own(number);
     fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     Ok(fd)
+}
+
+/// The process's own descriptors 0, 1 and 2, which are open from its start to its end
+/// ([`entry`](super::entry)).
+pub fn standard() -> [BorrowedFd<'static>; 3] {
+    // SAFETY: nobody owns these three, so nobody closes them; dup2(2) replaces them at once.
+    [0, 1, 2].map(|number| unsafe { BorrowedFd::borrow_raw(number) })
 }
 
 /// Makes reads and writes of the open file behind `fd` return instead of waiting.

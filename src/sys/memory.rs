@@ -3,9 +3,9 @@
 
 /// Bytes of stack below the caller that are given back. Nothing here goes deeper.
 const STACK_BYTES: usize = 256 * 1024;
-/// Bytes below the caller's frame that are left alone: this function's own frame and those of what
-/// it calls, and the red zone.
-const STACK_MARGIN: usize = 8 * 1024;
+/// Bytes below a variable of [`trim`] that are left alone: the rest of its frame, madvise(2)'s, which has
+/// no variables, and the red zone of 128 bytes.
+const STACK_MARGIN: usize = 512;
 const PAGE: usize = 4096;
 
 /// Gives free pages of the heap (malloc_trim(3)) and unused pages of the stack back to the kernel.

@@ -1,7 +1,9 @@
 //! The kernel, behind types: descriptors are `OwnedFd` or `BorrowedFd`, errors are `io::Error`. The
 //! only place of the crate where `unsafe` may stand. Nothing here knows what a container is.
 
+pub mod capability;
 pub mod clock;
+pub mod entry;
 pub mod fds;
 pub mod file;
 pub mod io;

@@ -1,8 +1,8 @@
 //! Processes: becoming a supervisor, and reaping.
 
-use std::fs;
-use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 
 use conward_protocol::Exit;
 use nix::sys::stat::Mode;
@@ -18,57 +18,28 @@ pub fn own_pid() -> Pid {
     Pid::new(raw).expect("getpid(2) gives a positive number")
 }
 
-/// Which side of [`detach`] the caller finds itself on.
-pub enum Detached {
-    /// The process that was started. It waits for the supervisor's word and then ends.
-    Launcher(UnixStream),
-    /// The grandchild: in a session of its own, and not its leader, so that no terminal it opens
-    /// can become its controlling one.
-    Supervisor(UnixStream),
+/// Which side of [`fork`] the caller finds itself on.
+pub enum Forked {
+    /// The process that was there before. It has this child.
+    Parent(Pid),
+    /// The new one.
+    Child,
 }
 
-/// Leaves the caller: fork, setsid, fork. The two sides are joined by a socket pair.
-pub fn detach() -> io::Result<Detached> {
-    let (ours, theirs) = UnixStream::pair()?;
+/// Forks.
+pub fn fork() -> io::Result<Forked> {
     // SAFETY: the program has one thread, so the child may do whatever the parent might.
     match unsafe { nix::unistd::fork() }? {
-        ForkResult::Parent { child } => {
-            drop(theirs);
-            // The session leader ends at once; reaping it leaves nothing to an init that may not reap.
-            let _ = nix::sys::wait::waitpid(child, None);
-            Ok(Detached::Launcher(ours))
-        }
-        ForkResult::Child => {
-            drop(ours);
-            let forked = nix::unistd::setsid().and_then(|_| {
-                // SAFETY: as above.
-                unsafe { nix::unistd::fork() }
-            });
-            match forked {
-                Ok(ForkResult::Child) => Ok(Detached::Supervisor(theirs)),
-                Ok(ForkResult::Parent { .. }) => end_now(0),
-                Err(error) => {
-                    let _ = announce(&theirs, Err(&format!("Failed to fork: {}", error.desc())));
-                    end_now(1)
-                }
-            }
-        }
+        ForkResult::Parent { child } => Pid::new(child.as_raw())
+            .map(Forked::Parent)
+            .ok_or_else(|| io::Error::other("fork(2) gave no pid")),
+        ForkResult::Child => Ok(Forked::Child),
     }
 }
 
-/// The supervisor's word to the launcher: in place, or why not.
-pub fn announce(mut to: &UnixStream, outcome: Result<(), &str>) -> io::Result<()> {
-    match outcome {
-        Ok(()) => to.write_all(b"\0"),
-        Err(text) => to.write_all(text.as_bytes()),
-    }
-}
-
-/// Waits for [`announce`]. The error is the supervisor's text; empty if it died without a word.
-pub fn await_announcement(mut from: UnixStream) -> Result<(), String> {
-    let mut text = Vec::new();
-    let _ = from.read_to_end(&mut text);
-    if text == b"\0" { Ok(()) } else { Err(String::from_utf8_lossy(&text).into_owned()) }
+/// Waits for the end of a child.
+pub fn reap_child(child: Pid) {
+    let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child.raw()), None);
 }
 
 /// Ends the process without running anything else.
@@ -167,13 +138,18 @@ pub fn signal_group_of(leader: Pid, signal: i32) {
 }
 
 const OOM_SCORE_ADJ: &str = "/proc/self/oom_score_adj";
+/// Bytes of the longest value, `-1000` and a newline, and some.
+const OOM_SCORE_ADJ_MAX: usize = 16;
 
-/// Asks the kernel to spare this process when memory runs out, and returns the former value, which
-/// every child gets back. `None`: it could not be read, so children keep what they inherit.
+/// Asks the kernel to spare this process when memory runs out. Returns the former value, which every
+/// child is to get back; `None`: nothing was changed, so children have what they should have.
 pub fn protect_from_oom() -> Option<String> {
-    let former = fs::read_to_string(OOM_SCORE_ADJ).ok()?;
-    if let Err(error) = fs::write(OOM_SCORE_ADJ, "-1000") {
+    let file = File::options().read(true).write(true).open(OOM_SCORE_ADJ).ok()?;
+    let mut former = [0; OOM_SCORE_ADJ_MAX];
+    let length = file.read_at(&mut former, 0).ok()?;
+    if let Err(error) = file.write_at(b"-1000", 0) {
         log::debug!("cannot lower {OOM_SCORE_ADJ}: {}", reason(&error));
+        return None;
     }
-    Some(former.trim_end().to_owned())
+    Some(String::from_utf8_lossy(&former[..length]).trim_end().to_owned())
 }

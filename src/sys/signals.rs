@@ -10,65 +10,65 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 /// Signals that ask for an end; they are relayed to the container.
 pub const RELAYED: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT];
 
+/// Signals of a fault of our own, which end the process at once.
+const FAULTS: [i32; 7] =
+    [libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV, libc::SIGSYS];
+
+/// _NSIG of the kernel.
+const KERNEL_SIGNALS: i32 = 64;
+/// Bytes of its set of signals.
+const SET_BYTES: usize = size_of::<u64>();
+
 /// The state in which the launcher waits for its start: SIGTERM ends it with status 1, children
-/// can be waited for even if the caller ignored SIGCHLD, and nothing is blocked.
+/// can be waited for even if the caller ignored SIGCHLD, and nothing is blocked. Broken pipes are
+/// ignored since the start ([`entry`](super::entry)).
 pub fn prepare() -> io::Result<()> {
     extern "C" fn end(_: libc::c_int) {
         super::process::end_now(1);
     }
     set(Signal::SIGTERM, SigHandler::Handler(end))?;
     set(Signal::SIGCHLD, SigHandler::SigDfl)?;
-    ignore(libc::SIGPIPE);
-    SigSet::empty().thread_set_mask()?;
+    set_mask(0);
     Ok(())
 }
 
-/// The signals a supervisor acts on, as something to read: signalfd(2). They are blocked, and stay pending
-/// until they are read. A handler would have to send itself a byte, which fails when there is no memory for
-/// it, as in a cgroup that is just being emptied by the OOM killer; the end of a child would go unnoticed.
+/// A pipe that nobody reads is an error of write(2), not the end of the process.
+pub(super) fn ignore_broken_pipes() {
+    // A signal that exists can be ignored.
+    let _ = set(Signal::SIGPIPE, SigHandler::SigIgn);
+}
+
+/// The signals a supervisor acts on, as something to read (signalfd(2)).
 #[derive(Debug)]
 pub struct Signals(SignalFd);
 
 impl Signals {
-    /// Catches the end of children and the signals of [`RELAYED`]; ignores all others that can be
-    /// ignored, so that no noise from outside ends or stops a supervisor. (SIGXFSZ among them: a
-    /// file size limit becomes a write error.) Faults keep their default action.
+    /// Blocks all signals that can be blocked, so that no noise from outside ends or stops a
+    /// supervisor, and reads the end of children and the signals of [`RELAYED`]. (SIGXFSZ is among the
+    /// blocked: a file size limit becomes a write error.) Faults stay what they are.
+    ///
+    /// Nothing is caught or ignored from here on, whatever the caller had ignored: a child that blocks
+    /// nothing has what it should have.
     pub fn open() -> io::Result<Signals> {
-        let faults = [
-            libc::SIGILL,
-            libc::SIGTRAP,
-            libc::SIGABRT,
-            libc::SIGBUS,
-            libc::SIGFPE,
-            libc::SIGSEGV,
-            libc::SIGSYS,
-        ];
-        let caught = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT];
-        let mask: SigSet = caught.into_iter().collect();
-        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        mask.thread_set_mask()?;
-        for number in 1..=libc::SIGRTMAX() {
-            if !faults.contains(&number) && !caught.iter().any(|&signal| signal as i32 == number) {
-                ignore(number);
-            }
+        set_mask(FAULTS.iter().fold(!0, |mask, fault| mask & !(1 << (fault - 1))));
+        (1..=KERNEL_SIGNALS).for_each(reset);
+        let mut read = SigSet::empty();
+        for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
+            read.add(signal);
         }
-        Ok(Signals(signals))
+        Ok(Signals(SignalFd::with_flags(&read, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
     }
 
-    /// The signals that have come since the last call, each once: the kernel keeps no more of them (signal(7)).
-    pub fn pending(&mut self) -> Vec<i32> {
-        let mut pending = Vec::new();
-        loop {
+    /// The signals that have come since the last call, each once.
+    pub fn pending(&mut self) -> impl Iterator<Item = i32> {
+        // Blocked signals do not queue, but for the real-time ones: each is there once at most.
+        let next = || loop {
             match self.0.read_signal() {
-                Ok(Some(info)) => pending.extend(i32::try_from(info.ssi_signo)),
                 Err(Errno::EINTR) => {}
-                Ok(None) => return pending,
-                Err(error) => {
-                    log::error!("cannot read signals: {}", error.desc());
-                    return pending;
-                }
+                other => break other.ok().flatten(),
             }
-        }
+        };
+        std::iter::from_fn(next).filter_map(|signal| i32::try_from(signal.ssi_signo).ok())
     }
 }
 
@@ -85,9 +85,24 @@ fn set(signal: Signal, handler: SigHandler) -> io::Result<()> {
     Ok(())
 }
 
-/// By number, because nix knows no real-time signals. KILL, STOP and the two that libc keeps for
-/// itself refuse; that is as good.
-fn ignore(number: libc::c_int) {
-    // SAFETY: SIG_IGN runs no code of ours.
-    unsafe { libc::signal(number, libc::SIG_IGN) };
+/// Replaces the set of blocked signals: bit 0 is signal 1. Through the system call itself, like
+/// [`reset`], since libc keeps two real-time signals to itself (nptl(7)), with which others can end us,
+/// and which a caller may have left ignored.
+pub(super) fn set_mask(blocked: u64) {
+    // SAFETY: the kernel reads SET_BYTES bytes from `blocked`, and keeps nothing. This cannot fail.
+    unsafe {
+        let none = std::ptr::null_mut::<u64>();
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const blocked, none, SET_BYTES);
+    }
+}
+
+/// Gives a signal its default action. KILL and STOP, which have no other, refuse.
+fn reset(number: i32) {
+    // The kernel's sigaction: SIG_DFL, no flags, an empty set are all zeroes.
+    let action = [0u64; 4];
+    // SAFETY: the kernel reads its structure from `action`, and keeps no pointer. No handler is set.
+    unsafe {
+        let none = std::ptr::null_mut::<u64>();
+        libc::syscall(libc::SYS_rt_sigaction, number, action.as_ptr(), none, SET_BYTES);
+    }
 }

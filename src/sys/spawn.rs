@@ -5,15 +5,18 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::fcntl::{FcntlArg, fcntl};
 
 use super::process::own_pid;
+use super::signals::set_mask;
 use crate::pid::Pid;
 
-/// A program to start, with signal mask and dispositions reset to the defaults, in the
-/// supervisor's directory; also in its session and process group, unless `extra` says otherwise.
+/// A program to start, with no signal blocked, in the supervisor's directory; also in its session and
+/// process group, unless `extra` says otherwise. A process that has [`Signals`](super::signals::Signals)
+/// leaves no signal caught or ignored to it.
 pub struct Spawn<'a> {
     /// Path of the program; no PATH search.
     pub program: &'a str,
@@ -21,7 +24,8 @@ pub struct Spawn<'a> {
     pub argv: &'a [String],
     /// Descriptors 0, 1 and 2.
     pub stdio: [BorrowedFd<'a>; 3],
-    /// It gets SIGKILL when the supervisor dies.
+    /// It gets SIGKILL when the supervisor dies: as long as that has not dropped capabilities, for an
+    /// execve(2) that gives more than there was also clears this wish (PR_SET_PDEATHSIG, prctl(2)).
     pub die_with_supervisor: bool,
     /// What to put into its oom_score_adj.
     pub oom_score_adj: Option<&'a str>,
@@ -61,9 +65,8 @@ struct Child {
     error: c_int,
 }
 
-const STACK_BYTES: usize = 32 * 1024;
-/// _NSIG of the kernel.
-const KERNEL_SIGNALS: c_int = 64;
+/// Bytes of the child's stack. It calls nothing but system calls, and no handler.
+const STACK_BYTES: usize = 8 * 1024;
 const LISTEN_PID_DIGITS: usize = 11;
 const LISTEN_PID: &[u8] = b"LISTEN_PID=";
 
@@ -113,27 +116,16 @@ impl Spawn<'_> {
 }
 
 fn clone_child(child: &mut Child) -> io::Result<Pid> {
-    // Not initialised, so that only the pages that the child touches become resident.
-    let mut stack = Vec::<u128>::with_capacity(STACK_BYTES / size_of::<u128>());
-    // SAFETY: sigset_t is plain data that sigfillset initialises; the mask is restored below. While
-    // the child lives in our memory no handler of ours may run in it.
-    let former = unsafe {
-        let (mut all, mut former) = (std::mem::zeroed(), std::mem::zeroed());
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut former);
-        former
-    };
+    // Part of this stack, which is given back after a launch: on the heap it would leave dirty pages.
+    let mut stack = [MaybeUninit::<u128>::uninit(); STACK_BYTES / size_of::<u128>()];
     // SAFETY: the stack is ours, 16-byte aligned and outlives the child's use of it, since
     // CLONE_VFORK returns only after the child called execve or _exit; `child` likewise.
     let pid = unsafe {
-        let top = stack.as_mut_ptr().add(stack.capacity());
+        let top = stack.as_mut_ptr_range().end;
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
         libc::clone(become_program, top.cast(), flags, std::ptr::from_mut(child).cast())
     };
-    let error = io::Error::last_os_error();
-    // SAFETY: `former` was filled by pthread_sigmask above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const former, std::ptr::null_mut()) };
-    Pid::new(pid).ok_or(error)
+    Pid::new(pid).ok_or_else(io::Error::last_os_error)
 }
 
 /// Runs in the child, on the parent's memory: system calls only, no allocation, no panic.
@@ -143,7 +135,6 @@ extern "C" fn become_program(child: *mut c_void) -> c_int {
     // SAFETY: all pointers were made from live, NUL-terminated strings and NULL-ended arrays; the
     // calls are async-signal-safe. `error` is written because errno is the parent's own too.
     unsafe {
-        reset_signals();
         if child.die_with_supervisor {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             if libc::getppid() != child.parent {
@@ -161,30 +152,12 @@ extern "C" fn become_program(child: *mut c_void) -> c_int {
             libc::setsid();
         }
         if set_stdio(child.stdio) && set_more(child.fds, child.fds_count) {
+            // As late as can be: a signal that stops the child here stops its parent too.
+            set_mask(0);
             libc::execve(child.program, child.argv, child.envp);
         }
         child.error = *libc::__errno_location();
         libc::_exit(127)
-    }
-}
-
-/// All signals to their defaults, and none blocked. Through the system call itself, since libc keeps
-/// two real-time signals to itself and refuses to reset them (nptl(7)), although a caller may have
-/// left them ignored.
-///
-/// # Safety
-/// Only in the child: it has a table of dispositions of its own.
-unsafe fn reset_signals() {
-    // The kernel's sigaction and sigset: SIG_DFL, no flags, no signals are all zeroes.
-    let zeroes = [0u64; 4];
-    let (set, none) = (zeroes.as_ptr(), std::ptr::null_mut::<u64>());
-    // SAFETY: both calls read from `zeroes`, which is as large as either structure, and are told
-    // that a set of signals has 8 bytes.
-    unsafe {
-        for number in 1..=KERNEL_SIGNALS {
-            libc::syscall(libc::SYS_rt_sigaction, number, set, none, 8usize);
-        }
-        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, set, none, 8usize);
     }
 }
 

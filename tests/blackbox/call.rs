@@ -1,7 +1,7 @@
 //! How the runtime is called.
 
 use crate::place;
-use conward_testkit::{Launch, Place, Record, Script, Step, fake_runtime};
+use conward_testkit::{Launch, Place, Record, Script, Step, fake_runtime, joined};
 
 /// Runs a container and gives the runtime's view of its call.
 fn call(place: &Place, launch: impl FnOnce(Launch) -> Launch) -> Record {
@@ -99,6 +99,16 @@ fn the_runtime_finds_itself_in_the_state_its_caller_was_in() {
     assert!(record.fds[&1].starts_with("pipe:") && record.fds[&2].starts_with("pipe:"));
     assert_ne!(record.fds[&1], record.fds[&2]);
     assert_eq!(record.fds.keys().max(), Some(&2), "descriptors of the supervisor's: {:?}", record.fds);
+}
+
+#[test]
+fn what_is_opened_is_not_taken_for_a_closed_stream() {
+    let place = place();
+    place.script(&Script::of([Step::AwaitStart, Step::out("text\n")]));
+    let mut running = Launch::create(&place).without_streams().start().created();
+    place.start_container();
+    assert_eq!(running.status(), 0);
+    assert_eq!(joined(&place.log_records(), "stdout"), b"text\n");
 }
 
 #[test]

@@ -174,8 +174,7 @@ fn while_the_exit_command_runs_all_is_closed_and_the_log_is_final() {
         open.sort();
         open.dedup_by(|a, b| a == b && a == "/dev/null");
         let kinds: Vec<&str> = open.iter().map(|name| name.split('[').next().unwrap_or(name)).collect();
-        // What it waits with, where signals are read, and the control socket, by which managers hear of
-        // the end.
+        // What it waits with, its signals, and the control socket, by which managers hear of the end.
         assert_eq!(kinds, ["/dev/null", "anon_inode:", "anon_inode:", "socket:"], "{open:?}");
 
         match Client::try_connect(&place.bundle().join("attach")) {

@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::error::Error;
+use crate::error::{Error, reason};
 use crate::plan::{Identity, JournalLog, Stream};
 use crate::sink::gap::Gaps;
 use crate::sink::guests::Guests;
@@ -248,8 +248,8 @@ impl JournalSink {
         let path = self.out.socket.path().display();
         let cause = match refusal {
             Refusal::Full => "the queue of the journal is full".to_owned(),
-            Refusal::Absent(errno) => format!("cannot reach {path}: {}", errno.desc()),
-            Refusal::Failed(errno) => format!("cannot send to {path}: {}", errno.desc()),
+            Refusal::Absent(errno) => format!("cannot reach {path}: {}", reason(&errno.into())),
+            Refusal::Failed(errno) => format!("cannot send to {path}: {}", reason(&errno.into())),
         };
         if bytes > 0 && self.out.gaps.is_empty() {
             log::warn!("journal: output is lost until this changes: {cause}");

@@ -1,23 +1,24 @@
 //! AF_UNIX sockets: at paths of any length, with exact modes, passing descriptors.
 
+mod bind;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
 use nix::sys::socket::{
     self, AddressFamily, Backlog, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
 };
-use nix::sys::stat::{self, Mode, SFlag};
-use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
+use nix::unistd::geteuid;
 
 use crate::error::reason;
+pub use bind::{bind, rebind};
 
 /// Most data bytes that [`receive_fd`] takes along with the descriptor. A runtime sends a name of
 /// no interest; what is longer is cut (stream) or lost (datagram).
@@ -31,53 +32,6 @@ const NAME_MAX: usize = 4095;
 pub fn unix(kind: SockType) -> io::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     Ok(socket::socket(AddressFamily::Unix, kind, flags, None)?)
-}
-
-/// A socket bound to `path`, close-on-exec and non-blocking. A listener still needs [`listen`].
-///
-/// The path may be longer than `sun_path`: the kernel is given `/proc/self/fd/DIR/NAME`. Only
-/// `NAME` itself is bounded then, to about 90 bytes.
-///
-/// The entry has `mode` whatever the umask is. It is never more open than that, not even between
-/// bind(2) and chmod(2): bind gives the entry the mode of the socket less the umask (unix(7)), so
-/// the socket gets it first, and what the umask took is added afterwards.
-///
-/// # Errors
-///
-/// Those of the system calls: EADDRINUSE if anything stands at the path.
-pub fn bind(path: &Path, kind: SockType, mode: u32) -> io::Result<OwnedFd> {
-    bind_in(path, kind, mode, false)
-}
-
-/// The same, for a path that belongs to this container: a socket that stands there is left by an
-/// earlier run, and replaced.
-///
-/// # Errors
-///
-/// Those of the system calls, and `AlreadyExists` if the path is taken by something other than a
-/// socket, which is left alone.
-pub fn rebind(path: &Path, kind: SockType, mode: u32) -> io::Result<OwnedFd> {
-    bind_in(path, kind, mode, true)
-}
-
-fn bind_in(path: &Path, kind: SockType, mode: u32, replace: bool) -> io::Result<OwnedFd> {
-    let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
-        return Err(io::Error::new(ErrorKind::InvalidInput, format!("{} names no file", path.display())));
-    };
-    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-    let dir = open_path(parent, libc::O_DIRECTORY)?;
-    if replace {
-        remove_stale(&dir, name, path)?;
-    }
-
-    let socket = unix(kind)?;
-    stat::fchmod(&socket, Mode::from_bits_truncate(mode))?;
-    socket::bind(socket.as_raw_fd(), &UnixAddr::new(&below(&dir, name))?)?;
-    if let Err(error) = add_mode(&dir, name, mode) {
-        let _ = unlinkat(&dir, name, UnlinkatFlags::NoRemoveDir);
-        return Err(error);
-    }
-    Ok(socket)
 }
 
 /// Lets clients connect; at most `backlog` of them wait to be accepted.
@@ -198,34 +152,6 @@ pub fn send_to(socket: BorrowedFd<'_>, to: &OsStr, bytes: &[u8]) -> io::Result<(
     Ok(())
 }
 
-fn remove_stale(dir: &File, name: &OsStr, path: &Path) -> io::Result<()> {
-    match stat::fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-        Err(Errno::ENOENT) => Ok(()),
-        Err(errno) => Err(errno.into()),
-        Ok(stat) if SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFSOCK => {
-            Ok(unlinkat(dir, name, UnlinkatFlags::NoRemoveDir)?)
-        }
-        Ok(_) => {
-            let text = format!("{} exists and is not a socket", path.display());
-            Err(io::Error::new(ErrorKind::AlreadyExists, text))
-        }
-    }
-}
-
-/// Gives a freshly bound socket the bits of `mode` that the umask took. Through an O_PATH
-/// descriptor, so that it is this entry that changes and not what a swapped-in link points to.
-fn add_mode(dir: &File, name: &OsStr, mode: u32) -> io::Result<()> {
-    let entry = open_path(&below(dir, name), libc::O_NOFOLLOW)?;
-    let found = entry.metadata()?;
-    if !found.file_type().is_socket() {
-        return Err(io::Error::other("the socket was replaced while it was made"));
-    }
-    if found.permissions().mode() & 0o777 == mode {
-        return Ok(());
-    }
-    std::fs::set_permissions(by_number(&entry), PermissionsExt::from_mode(mode))
-}
-
 fn open_path(path: &Path, flags: i32) -> io::Result<File> {
     // With O_PATH the access mode is ignored (open(2)); std wants one to be named.
     File::options().read(true).custom_flags(libc::O_PATH | flags).open(path)
@@ -235,75 +161,17 @@ fn by_number(fd: &File) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
-fn below(dir: &File, name: &OsStr) -> PathBuf {
-    by_number(dir).join(name)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::bind::tests::deep;
     use super::*;
     use nix::sys::socket::{ControlMessage, recv, sendmsg, socketpair};
     use std::fs;
     use std::io::{IoSlice, Read};
-    use std::os::unix::fs::symlink;
-    use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+    use std::os::unix::net::{UnixDatagram, UnixStream};
 
     fn pair(kind: SockType) -> (OwnedFd, OwnedFd) {
         socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK).unwrap()
-    }
-
-    /// A directory whose path is longer than `sun_path`, inside `dir`.
-    fn deep(dir: &Path) -> PathBuf {
-        let deep = dir.join("d".repeat(100)).join("e".repeat(200));
-        fs::create_dir_all(&deep).unwrap();
-        deep
-    }
-
-    #[test]
-    fn modes_are_exact() {
-        let dir = tempfile::tempdir().unwrap();
-        for mode in [0o600, 0o700, 0o777, 0o666, 0o000] {
-            for base in [dir.path().to_owned(), deep(dir.path())] {
-                let path = base.join("attach");
-                // The second time replaces the stale socket of the first.
-                for _ in 0..2 {
-                    let socket = rebind(&path, SockType::SeqPacket, mode).unwrap();
-                    let found = fs::symlink_metadata(&path).unwrap();
-                    assert!(found.file_type().is_socket());
-                    assert_eq!(found.permissions().mode() & 0o7777, mode);
-                    listen(&socket, 10).unwrap();
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn only_a_socket_is_replaced() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("attach");
-        let socket = dir.path().join("elsewhere");
-        let _listener = UnixListener::bind(&socket).unwrap();
-        let make: [&dyn Fn(); 3] =
-            [&|| fs::write(&path, "precious").unwrap(), &|| fs::create_dir(&path).unwrap(), &|| {
-                symlink(&socket, &path).unwrap()
-            }];
-        for make in make {
-            make();
-            let error = rebind(&path, SockType::Stream, 0o600).unwrap_err();
-            assert_eq!(error.to_string(), format!("{} exists and is not a socket", path.display()));
-            fs::remove_file(&path).or_else(|_| fs::remove_dir(&path)).unwrap();
-        }
-        assert!(socket.exists());
-    }
-
-    #[test]
-    fn bind_alone_touches_nothing_that_stands_there() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("taken");
-        let standing = bind(&path, SockType::Stream, 0o700).unwrap();
-        listen(&standing, 1).unwrap();
-        assert_eq!(bind(&path, SockType::Stream, 0o700).unwrap_err().kind(), ErrorKind::AddrInUse);
-        UnixStream::connect(&path).unwrap();
     }
 
     #[test]

@@ -1,0 +1,59 @@
+//! The way in from C, past the start of Rust's own runtime: it reads /proc/self/maps, and sets up a
+//! second stack and handlers for faults, which each container would pay for in time and memory.
+//! What of it a supervisor needs is done here.
+
+use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
+
+use super::signals;
+
+/// Makes a function of the binary, from the words of the command line to the exit status, the program.
+#[macro_export]
+macro_rules! program {
+    ($run:path) => {
+        /// # Safety
+        /// The arguments are those that C gives to main.
+        // SAFETY: what has this name is what C's start calls, once; the compiler makes no other with
+        // `no_main`.
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn main(
+            count: std::ffi::c_int,
+            words: *const *const std::ffi::c_char,
+        ) -> std::ffi::c_int {
+            // SAFETY: the arguments are C's own.
+            std::ffi::c_int::from($run(unsafe { $crate::sys::entry::begin(count, words) }))
+        }
+    };
+}
+pub use program;
+
+/// Makes the process what the program relies on: descriptors 0 to 2 are open, so that nothing that is
+/// opened later is taken for a standard stream, and a broken pipe is an error of write(2). Returns the
+/// words of the command line.
+///
+/// # Safety
+/// `words` must point to `count` strings that last as long as the process.
+pub unsafe fn begin(count: c_int, words: *const *const c_char) -> Vec<OsString> {
+    signals::ignore_broken_pipes();
+    open_standard_streams();
+    (0..usize::try_from(count).unwrap_or(0))
+        // SAFETY: the caller's promise.
+        .map(|at| unsafe { CStr::from_ptr(*words.add(at)) })
+        .map(|word| OsStr::from_bytes(word.to_bytes()).to_owned())
+        .collect()
+}
+
+/// Puts /dev/null where a standard stream is closed. If even that fails, nothing can be done or told.
+fn open_standard_streams() {
+    let mut streams = [0, 1, 2].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
+    // SAFETY: poll(2) writes to three structures that are ours; open(2) gets a literal, and takes the
+    // lowest number that is free.
+    unsafe {
+        if libc::poll(streams.as_mut_ptr(), 3, 0) <= 0 {
+            return;
+        }
+        for _ in streams.iter().filter(|stream| stream.revents & libc::POLLNVAL != 0) {
+            libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+        }
+    }
+}
