@@ -43,7 +43,9 @@ pub fn errors(call: &Call) -> Option<&'static [&'static str]> {
         }
         "unlink" | "unlinkat" | "rmdir" => &["EACCES", "EROFS", "EIO"],
         "mkdir" | "mknodat" => &["ENOSPC", "EACCES", "EROFS"],
-        "statx" | "newfstatat" | "fstat" | "readlink" | "access" | "lseek" => &["EACCES", "EIO", "ENOMEM"],
+        "statx" | "newfstatat" | "fstat" | "readlink" | "access" | "faccessat2" | "lseek" => {
+            &["EACCES", "EIO", "ENOMEM"]
+        }
         "getdents64" | "getcwd" => &["ENOENT", "ENOMEM"],
         "socket" | "socketpair" | "pipe2" | "eventfd2" | "epoll_create1" | "memfd_create" | "signalfd4"
         | "dup" | "dup2" | "dup3" | "inotify_init1" => &["EMFILE", "ENFILE", "ENOMEM"],
@@ -63,7 +65,7 @@ pub fn errors(call: &Call) -> Option<&'static [&'static str]> {
         "wait4" | "waitid" => &["EINTR"],
         "pidfd_open" => &["EMFILE", "ENOSYS", "ENOMEM"],
         "pidfd_send_signal" | "kill" => &["EPERM"],
-        "prctl" | "prlimit64" | "setsid" | "setpgid" => &["EPERM"],
+        "prctl" | "prlimit64" | "capset" | "setsid" | "setpgid" => &["EPERM"],
         "getrandom" => &["EINTR", "ENOSYS"],
         "ioctl" => &["EIO", "EINTR"],
         // Memory that the kernel refuses ends the program (an abort by the allocator): it is not covered.
@@ -74,7 +76,7 @@ pub fn errors(call: &Call) -> Option<&'static [&'static str]> {
         | "getsockname" => &[],
         // They fail by wrong arguments alone.
         "rt_sigaction" | "rt_sigprocmask" | "rt_sigreturn" | "sigaltstack" | "exit_group" | "exit"
-        | "execve" | "set_robust_list" | "set_tid_address" | "rseq" | "arch_prctl" => &[],
+        | "execve" | "set_robust_list" | "set_tid_address" | "capget" | "rseq" | "arch_prctl" => &[],
         _ => return None,
     })
 }
