@@ -67,6 +67,8 @@ impl Supervisor {
         let theirs = std::mem::take(&mut session.process.theirs);
         let null = self.null.as_fd();
         let pid_file = launch.pid_file.display().to_string();
+        // Names come again with each supervisor, and the directory outlives one that was killed.
+        launch::forget_pid_file(&pid_file).map_err(|error| error.text().to_owned())?;
         let console = session.process.console.as_ref().map(Console::argument);
         let spawned = Spawn {
             program: &self.plan.runtime.program,

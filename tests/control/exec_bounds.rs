@@ -53,6 +53,24 @@ fn a_runtime_that_fails_is_quoted_and_leaves_nothing() {
     container.end();
 }
 
+/// The directory outlives a supervisor that was killed, and the next one gives the same names.
+#[test]
+fn a_pid_that_a_former_supervisor_has_left_is_nobody() {
+    let place = place();
+    let mut container = running(&place);
+    let mut stranger = std::process::Command::new("sleep").arg("600").spawn().expect("a stranger");
+    let stale = directory(&place).join("exec.1.pid");
+    std::fs::write(&stale, stranger.id().to_string()).expect("a stale pid file");
+    let failure = container.client.no_exec(exec(Script::failing([Step::err("no\n"), Step::Exit(1)])));
+    assert_eq!(failure.code, ErrorCode::RuntimeFailed, "{failure:?}");
+    assert!(!stale.exists());
+    container.end();
+    let pid = i32::try_from(stranger.id()).expect("a pid");
+    assert!(state_of(pid).is_some_and(|state| state != 'Z'), "it was killed");
+    stranger.kill().expect("the stranger is there");
+    stranger.wait().expect("the stranger's end");
+}
+
 #[test]
 fn a_runtime_that_hangs_holds_up_nothing_and_the_wait_for_it_is_answered() {
     let place = place();
