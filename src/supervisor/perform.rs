@@ -209,6 +209,15 @@ impl Supervisor {
         self.sinks.close();
         // What is run from here on finds the state that it is run in.
         self.save_state();
+        self.let_orphans_go();
+    }
+
+    /// The container is let go of: no orphan is to come here any more, unless it may be a session that a
+    /// runtime has just started.
+    pub(super) fn let_orphans_go(&self) {
+        if self.sessions.are_being_launched() {
+            return;
+        }
         if let Err(error) = process::set_subreaper(false) {
             log::warn!("cannot stop being a subreaper: {}", reason(&error));
         }

@@ -30,8 +30,14 @@ impl Supervisor {
             Effect::Adopt(pid) => {
                 return self.at(whom).map(|At { process, reactor, .. }| process.adopt(reactor, pid));
             }
-            Effect::Launched(pid) => self.session_launched(whom, pid),
-            Effect::Failed(failure) => self.session_failed(whom, &failure),
+            Effect::Launched(pid) => {
+                self.session_launched(whom, pid);
+                self.one_launch_less();
+            }
+            Effect::Failed(failure) => {
+                self.session_failed(whom, &failure);
+                self.one_launch_less();
+            }
             Effect::SignalRuntime(pid, signal) => {
                 warn_unless_sent("the runtime", process::signal_child(pid, signal));
             }
@@ -97,6 +103,13 @@ impl Supervisor {
         let pid = launch::read_pid(&launch.pid_file.display().to_string());
         launch.left = pid.as_ref().ok().copied();
         Settled { pid, console }
+    }
+
+    /// At the end of the container this may have been the last for which orphans were still taken in.
+    fn one_launch_less(&self) {
+        if self.sessions.until.is_some() {
+            self.let_orphans_go();
+        }
     }
 
     fn session_launched(&mut self, whom: ProcessId, pid: Pid) {

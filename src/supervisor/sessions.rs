@@ -197,6 +197,11 @@ impl Sessions {
         self.list.is_empty()
     }
 
+    /// Whether a runtime is at work for one of them.
+    pub fn are_being_launched(&self) -> bool {
+        self.list.iter().any(|session| session.launch.is_some())
+    }
+
     /// How many run.
     pub fn running(&self) -> usize {
         self.list.iter().filter(|session| session.started.is_some()).count()
