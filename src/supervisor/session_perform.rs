@@ -217,6 +217,8 @@ impl Supervisor {
         let Some(At { process, reactor, .. }) = self.at(whom) else { return };
         process.close_streams(reactor);
         process.forget_init(reactor);
+        // Its socket is a file in the control directory, which may be about to be removed.
+        process.console = None;
         self.sessions.remove(whom);
     }
 }
