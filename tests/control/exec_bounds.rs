@@ -59,7 +59,7 @@ fn a_runtime_that_fails_is_quoted_and_leaves_nothing() {
 fn a_pid_that_a_former_supervisor_has_left_is_nobody() {
     let place = place();
     let mut container = running(&place);
-    let mut stranger = std::process::Command::new("sleep").arg("600").spawn().expect("a stranger");
+    let mut stranger = std::process::Command::new("sleep").arg("60").spawn().expect("a stranger");
     let stale = directory(&place).join("exec.1.pid");
     std::fs::write(&stale, stranger.id().to_string()).expect("a stale pid file");
     let failure = container.client.no_exec(exec(Script::failing([Step::err("no\n"), Step::Exit(1)])));
