@@ -66,6 +66,7 @@ impl Supervisor {
                 self.end_sessions();
                 self.let_go();
             }
+            Effect::RunHooks(HookStage::Exited) if self.awaits_sessions() => {}
             Effect::RunHooks(stage) => return self.run_hooks(stage),
             Effect::SignalHook(signal) => self.signal_hook(signal),
             Effect::Delete => return self.begin_teardown(),

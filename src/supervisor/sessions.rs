@@ -93,6 +93,8 @@ pub(super) struct Sessions {
     named: u64,
     /// Those that were started, ever.
     pub total: u64,
+    /// From here on the hooks of the container's end wait for none of them, if they do so now.
+    pub hooks_due: Option<Instant>,
     /// From here on the supervisor waits for none of them.
     pub until: Option<Instant>,
     /// The supervisor's exit status, while it waits only for them.
@@ -249,7 +251,7 @@ impl Sessions {
                 .min(),
         };
         let end = self.until.filter(|_| self.finishing.is_some());
-        self.all().filter_map(of).chain(end).min()
+        self.all().filter_map(of).chain(self.hooks_due).chain(end).min()
     }
 
     /// Whether the supervisor need not wait for them any more.
