@@ -111,6 +111,8 @@ pub struct Supervisor {
     next_operation: OperationId,
     /// Memory that was needed for a moment is still to be given back.
     untidy: bool,
+    /// When the buffers of output are given back, unless there is more of it.
+    quiet_at: Option<Instant>,
     /// The one `stop` at work.
     stopping: Option<Stopping>,
     /// What the supervisor said last.
@@ -234,6 +236,7 @@ impl Supervisor {
             operations: Vec::new(),
             next_operation: 0,
             untidy: false,
+            quiet_at: None,
             stopping: None,
             diagnostics: Kept::new(lent.said),
             log_complete: false,
@@ -323,7 +326,8 @@ impl Supervisor {
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
         let (hooks, readings, sinks) = (self.hooks.deadline(), self.readings_due, self.sinks.deadline());
-        let ours = [unwritten, late, stopping, hooks, readings, sinks, self.container.deadline()];
+        let ours =
+            [unwritten, late, stopping, hooks, readings, sinks, self.quiet_at, self.container.deadline()];
         ours.into_iter().flatten().chain(self.sessions.deadline()).min()
     }
 
