@@ -5,7 +5,8 @@
 
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::SystemTime;
 
 use log::{Level, LevelFilter};
@@ -18,11 +19,15 @@ const SYSLOG: &str = "/dev/log";
 const PRIORITY_ERROR: u8 = (1 << 3) | 3;
 const PRIORITY_INFO: u8 = (1 << 3) | 6;
 
+/// Lines that wait to be kept. The one who keeps them takes them out after each turn of its loop; of
+/// more in one turn, the last are lost, and the numbers tell how many.
+const WAITING_MAX: usize = 64;
+
 /// Makes `log::warn!` and its kin speak, from the planned level on; [`log::set_max_level`] changes
-/// that. To be called once. Each line comes out of the channel too, which has no bound: the one who
-/// has it takes everything out after each round of its loop.
+/// that. To be called once. Each line comes out of the channel too.
 pub fn install(plan: &Diagnostics) -> Receiver<Said> {
-    let (said, receiver) = channel();
+    let (said, receiver) = sync_channel(WAITING_MAX);
+    let (lines, warnings) = (AtomicU64::new(0), AtomicU64::new(0));
     let syslog = if plan.syslog { UnixDatagram::unbound().ok() } else { None };
     if let Some(socket) = &syslog {
         // A full syslog loses the line rather than time.
@@ -44,10 +49,16 @@ pub fn install(plan: &Diagnostics) -> Receiver<Said> {
                 let line = format!("<{priority}>conmon: conmon {ident} <{name}>: {}", record.args());
                 let _ = socket.send_to(line.as_bytes(), SYSLOG);
             }
-            let line =
-                Said { time: SystemTime::now(), level: record.level(), message: record.args().to_string() };
-            // Nobody keeps lines in a launcher.
-            let _ = said.send(line);
+            let warns = u64::from(record.level() <= Level::Warn);
+            let line = Said {
+                time: SystemTime::now(),
+                level: record.level(),
+                message: record.args().to_string(),
+                lines: lines.fetch_add(1, Ordering::Relaxed) + 1,
+                warnings: warnings.fetch_add(warns, Ordering::Relaxed) + warns,
+            };
+            // There may be no room; and nobody keeps lines in a launcher.
+            let _ = said.try_send(line);
             writeln!(out, "[conmon:{letter}]: {}", record.args())
         })
         .init();

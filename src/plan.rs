@@ -275,6 +275,10 @@ pub struct Said {
     pub level: log::Level,
     /// What it says.
     pub message: String,
+    /// How many lines there were so far, this one included.
+    pub lines: u64,
+    /// How many of those were of level `warn` or `error`.
+    pub warnings: u64,
 }
 
 /// One of the two output streams of a process.

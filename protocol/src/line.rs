@@ -26,6 +26,11 @@ impl Lines {
         Lines { partial: Vec::new(), max, skipping: false }
     }
 
+    /// Whether the last bytes of the stream so far are no whole line.
+    pub fn is_within_line(&self) -> bool {
+        self.skipping || !self.partial.is_empty()
+    }
+
     /// Takes the next bytes of the stream and hands each line that ends in them to `each`.
     pub fn push(&mut self, mut input: &[u8], mut each: impl FnMut(Line<'_>)) {
         while let Some(end) = input.iter().position(|&b| b == b'\n') {
@@ -75,6 +80,17 @@ mod tests {
             [Some(b"abc".to_vec()), None, Some(b"x".to_vec()), Some(Vec::new())]
         );
         assert_eq!(collect(3, &[b"ab", b"cd", b"efgh", b"\nok\n"]), [None, Some(b"ok".to_vec())]);
+    }
+
+    #[test]
+    fn a_line_may_lack_its_end() {
+        for (input, within) in
+            [("", false), ("a", true), ("a\n", false), ("\n", false), ("abcd", true), ("abcd\nx", true)]
+        {
+            let mut lines = Lines::new(3);
+            lines.push(input.as_bytes(), |_| {});
+            assert_eq!(lines.is_within_line(), within, "{input:?}");
+        }
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -64,7 +64,8 @@ impl Place {
         &self.path
     }
 
-    /// Opens the file for appending, or creates it (0640 and umask). Never blocks. A symlink, fifo,
+    /// Opens the file for appending, or creates it (0640 and umask). A last line without an end gets one.
+    /// Never blocks. A symlink, fifo,
     /// device or anything else that is no regular file is refused without being opened.
     pub fn open(&self) -> io::Result<File> {
         let spot = self.spot()?;
@@ -77,8 +78,16 @@ impl Place {
         // harmless, and the second look at the open file is the one that counts.
         let flags = OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let fd = openat(&spot.dir, spot.name.as_os_str(), FOR_RECORDS | flags, MODE)?;
-        must_be_regular(&fstat(&fd)?)?;
-        Ok(File::from(fd))
+        let stat = fstat(&fd)?;
+        must_be_regular(&stat)?;
+        let file = File::from(fd);
+        if stat.st_size > 0
+            && let Err(error) = end_torn_line(&file)
+        {
+            let path = self.path.display();
+            log::warn!("log file {path}: cannot make sure that its last line has an end: {}", reason(&error));
+        }
+        Ok(file)
     }
 
     /// Puts a new, empty file in the place of the log, atomically: whoever watches the directory sees
@@ -223,6 +232,16 @@ fn must_be_regular(stat: &FileStat) -> io::Result<()> {
         _ => "it is a device",
     };
     Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+}
+
+/// Ends the last line of a file that is not empty. A supervisor that was killed, or a loss of power, has
+/// left half a record, which must not take the next one with it.
+fn end_torn_line(mut file: &File) -> io::Result<()> {
+    let mut reader = File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    reader.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    reader.read_exact(&mut last)?;
+    if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
 }
 
 fn suffixed(name: &OsStr, suffix: &str) -> OsString {

@@ -7,13 +7,11 @@ use std::path::Path;
 
 use conward_protocol::body::{Body, Checkpointed};
 use conward_protocol::request::Checkpoint;
-use conward_protocol::{Cause, Failure, Op, State, Step, Tag, What};
+use conward_protocol::{Cause, Failure, Op, State, Tag, What};
 
 use super::Supervisor;
 use super::operations::Task;
 use super::requests::Answer;
-use super::source::CONTAINER;
-use crate::core::{self, Event};
 use crate::error::reason;
 use crate::serve::control::ControlId;
 
@@ -62,16 +60,9 @@ impl Supervisor {
     }
 
     /// Whether a runtime writes a checkpoint. One that has ended the container by that still clears up
-    /// behind it, so whatever follows the exit record waits for it.
+    /// behind it, which has no limit but its own.
     pub(super) fn checkpoint_at_work(&self) -> bool {
         self.operations.iter().any(|operation| matches!(operation.task, Task::Checkpoint { .. }))
-    }
-
-    /// Goes on with the end of the container, if it has waited for a checkpoint.
-    pub(super) fn end_after_checkpoint(&mut self) {
-        if self.life.step == Some(Step::Recorded) && !self.checkpoint_at_work() {
-            self.happen(CONTAINER, Event::Answered(core::Answer::Recorded));
-        }
     }
 }
 

@@ -96,6 +96,9 @@ impl Supervisor {
 
     /// Lets one client of the control socket go on.
     pub(super) fn on_control_client(&mut self, id: ControlId, ready: Ready) {
+        if let (true, Some(control)) = (ready.hung_up, &mut self.endpoints.control) {
+            control.hang_up(id);
+        }
         if let (true, Some(control)) = (ready.writable, &mut self.endpoints.control) {
             control.flush(id);
             self.read_logs(id);
@@ -118,6 +121,11 @@ impl Supervisor {
             match heard {
                 Heard::More => {}
                 Heard::Nothing => return,
+                Heard::HalfEnd { torn: false } => {}
+                Heard::HalfEnd { torn: true } => {
+                    let message = "the last line has no newline at its end: it is no request";
+                    self.tell(id, refusal(ErrorCode::BadJson, message));
+                }
                 Heard::End => return self.drop_control_client(id),
             }
         }
@@ -128,13 +136,25 @@ impl Supervisor {
     pub(super) fn drop_ended_control_clients(&mut self) {
         // To hear of one that was dropped may be too much for the next: each is dropped once.
         while let Some((id, ended)) = self.endpoints.control.as_ref().and_then(|control| control.ended()) {
+            let Ended::TooSlow(unsent) = ended else {
+                self.drop_control_client(id);
+                continue;
+            };
+            let line = refusal(ErrorCode::TooSlow, "the client does not read what it is sent");
+            let told = self.endpoints.control.as_mut().map_or(0, |control| control.take_leave(id, &line));
             self.drop_control_client(id);
-            if let Ended::TooSlow(lost) = ended {
-                let what =
-                    What::ClientDropped { client: Some(id as u64), attachment: None, lost: lost as u64 };
-                self.announce(what, Cause::Supervisor);
-            }
+            let lost = unsent.saturating_sub(told) as u64;
+            let what = What::ClientDropped { client: Some(id as u64), attachment: None, lost };
+            self.announce(what, Cause::Supervisor);
         }
+    }
+
+    /// Forgets clients that ask for nothing more and have everything.
+    pub(super) fn drop_served_control_clients(&mut self) {
+        let Some(control) = &self.endpoints.control else { return };
+        let served = |id: &ControlId| !self.subscribers.contains(id) && self.in_flight(*id) == 0;
+        let over: Vec<ControlId> = control.half_closed().filter(served).collect();
+        over.into_iter().for_each(|id| self.drop_control_client(id));
     }
 
     pub(super) fn drop_control_client(&mut self, id: ControlId) {
@@ -220,7 +240,8 @@ impl Supervisor {
         self.queue_hooks(HookStage::Started);
     }
 
-    /// A caller with a runtime of its own starts the container without a word; managers are to know.
+    /// A caller with a runtime of its own starts the container without a word; managers are to know. To be
+    /// called whenever something happens that may come of a start. Nothing is looked at in other states.
     pub(super) fn look_whether_started(&mut self) {
         if self.life.was_started_by_others() {
             // Or the supervisor's own runtime has done it, and has not ended yet.

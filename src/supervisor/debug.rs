@@ -33,8 +33,7 @@ impl Kept {
     /// Takes everything out of the channel. At the bound the oldest line goes.
     pub fn turn(&mut self) {
         while let Ok(said) = self.said.try_recv() {
-            self.last += 1;
-            self.warnings += u64::from(said.level <= log::Level::Warn);
+            (self.last, self.warnings) = (said.lines, said.warnings);
             if self.lines.len() == DEBUG_RING {
                 self.lines.pop_front();
             }
@@ -108,7 +107,7 @@ fn filter(level: Level) -> LevelFilter {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::sync_channel;
     use std::time::SystemTime;
 
     use conward_protocol::limits::{DEBUG_RING, LINE_MAX};
@@ -117,13 +116,14 @@ mod tests {
     use super::{Diagnostics, Kept, Level, Said};
 
     fn kept(messages: impl Iterator<Item = String>) -> Kept {
-        let (sender, receiver) = channel();
-        for message in messages {
-            let said = Said { time: SystemTime::now(), level: log::Level::Warn, message };
-            sender.send(said).expect("a receiver");
-        }
+        let (sender, receiver) = sync_channel(1);
         let mut kept = Kept::new(receiver);
-        kept.turn();
+        for (message, lines) in messages.zip(1..) {
+            let level = log::Level::Warn;
+            let said = Said { time: SystemTime::now(), level, message, lines, warnings: lines };
+            sender.send(said).expect("room");
+            kept.turn();
+        }
         kept
     }
 
@@ -138,6 +138,25 @@ mod tests {
         assert_eq!((missed, lines.len(), lines[0].seq), (0, 1, all));
         assert_eq!(kept.after(all + 9), (0, vec![]));
         assert_eq!(kept.after(2).0, 3);
+    }
+
+    #[test]
+    fn what_had_no_room_is_counted() {
+        let (sender, receiver) = sync_channel(1);
+        let mut kept = Kept::new(receiver);
+        // Of each three lines two come too late.
+        for lines in 1..=9 {
+            let (time, message) = (SystemTime::now(), lines.to_string());
+            let _ = sender.try_send(Said { time, level: log::Level::Warn, message, lines, warnings: lines });
+            if lines % 3 == 0 {
+                kept.turn();
+            }
+        }
+        assert_eq!(kept.warnings, 7);
+        let (missed, lines) = kept.after(0);
+        assert_eq!(missed, 4);
+        assert_eq!(lines.iter().map(|line| line.seq).collect::<Vec<_>>(), [1, 4, 7]);
+        assert_eq!(kept.after(5).0, 1);
     }
 
     #[test]

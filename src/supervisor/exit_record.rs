@@ -67,7 +67,6 @@ impl Supervisor {
 
     /// The container has ended: begins the record, and tells managers.
     pub(super) fn note_exit(&mut self, exit: Exit) {
-        self.look_whether_started();
         self.look_whether_it_ran(exit);
         self.look_for_oom();
         let core_dumped = self.life.exited(exit);

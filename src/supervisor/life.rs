@@ -1,7 +1,6 @@
 //! What managers are told of the container's life.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 
 use conward_protocol::record::Times;
 use conward_protocol::{Cause, Event, Exit, State, Step, What, codec};
@@ -29,9 +28,9 @@ pub(super) struct Life {
     /// Children that have left a core dump, the last few: which of them is the container may not be
     /// known yet.
     core_dumps: VecDeque<Pid>,
-    /// The program of the first process when it was created: the runtime's own. Once it is another
+    /// The name of the first process when it was created: the runtime has given it. Once it is another
     /// one, somebody has started the container.
-    program: Option<PathBuf>,
+    name: Option<Vec<u8>>,
 }
 
 impl Life {
@@ -46,7 +45,7 @@ impl Life {
             times: Times::default(),
             events: Ring::default(),
             core_dumps: VecDeque::new(),
-            program: None,
+            name: None,
         }
     }
 
@@ -56,7 +55,7 @@ impl Life {
         self.pid = Some(pid);
         self.first = Some(pid);
         self.times.created = Some(now());
-        self.program = program(pid);
+        self.name = name(pid);
     }
 
     /// The container's program was started.
@@ -85,10 +84,10 @@ impl Life {
     }
 
     /// Whether somebody other than the supervisor has started the container: callers with a runtime
-    /// of their own do, and tell nobody. One readlink(2).
+    /// of their own do, and tell nobody. One short read; a process has its name until it is reaped.
     pub fn was_started_by_others(&self) -> bool {
         let Some(pid) = self.pid.filter(|_| self.state == State::Created) else { return false };
-        self.program.is_some() && program(pid).is_some_and(|now| Some(now) != self.program)
+        self.name.is_some() && name(pid).is_some_and(|now| Some(now) != self.name)
     }
 
     /// Numbers an event and keeps it. Returns its line.
@@ -104,6 +103,8 @@ pub(super) fn now() -> conward_protocol::Timestamp {
     conward_protocol::Timestamp::new(now.secs, now.nanos)
 }
 
-fn program(pid: Pid) -> Option<PathBuf> {
-    std::fs::read_link(format!("/proc/{pid}/exe")).ok()
+/// The name of a process, which every execve(2) changes to that of the program (proc_pid_comm(5)). What
+/// the program is, `exe`, only those may know who could trace the process.
+fn name(pid: Pid) -> Option<Vec<u8>> {
+    std::fs::read(format!("/proc/{pid}/comm")).ok()
 }

@@ -13,6 +13,7 @@ mod exec;
 mod exec_request;
 mod exit_record;
 mod ground;
+mod guard;
 mod hooks;
 mod hunt;
 mod life;
@@ -109,6 +110,8 @@ pub struct Supervisor {
     /// Runtimes at work for a request.
     operations: Vec<Operation>,
     next_operation: OperationId,
+    /// How long the end of the container waits for them.
+    runtimes_due: Option<Instant>,
     /// Memory that was needed for a moment is still to be given back.
     untidy: bool,
     /// When the buffers of output are given back, unless there is more of it.
@@ -235,6 +238,7 @@ impl Supervisor {
             readings_due: None,
             operations: Vec::new(),
             next_operation: 0,
+            runtimes_due: None,
             untidy: false,
             quiet_at: None,
             stopping: None,
@@ -309,6 +313,7 @@ impl Supervisor {
             }
             for ready in &ready {
                 self.turn(*ready);
+                self.diagnostics.turn();
             }
             self.catch_up();
         }
@@ -325,10 +330,11 @@ impl Supervisor {
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
-        let (hooks, readings, sinks) = (self.hooks.deadline(), self.readings_due, self.sinks.deadline());
-        let ours =
-            [unwritten, late, stopping, hooks, readings, sinks, self.quiet_at, self.container.deadline()];
-        ours.into_iter().flatten().chain(self.sessions.deadline()).min()
+        let runtimes = self.runtimes_deadline();
+        let (hooks, readings) = (self.hooks.deadline(), self.readings_due);
+        let ours = [unwritten, late, stopping, runtimes, hooks, readings, self.quiet_at];
+        let others = [self.sinks.deadline(), self.container.deadline(), self.sessions.deadline()];
+        ours.into_iter().chain(others).flatten().min()
     }
 
     /// Tells the lifecycle of a process what happened, and does what it asks for, until it asks for

@@ -31,11 +31,14 @@ impl Supervisor {
             Effect::Adopt(pid) => return Some(self.adopt(pid)),
             Effect::Launched(pid) => {
                 self.container.pump.release_stderr(&mut self.sinks);
-                self.caller.launched(pid);
+                // First, since the caller may start it as soon as it knows the pid.
                 self.life.created(pid);
                 self.forget_former_record();
-                self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
+                // To open its namespaces takes what is given up after that.
                 self.pin_namespaces(pid);
+                self.give_up_privileges();
+                self.caller.launched(pid);
+                self.announce(What::Created { pid: pid.raw() }, Cause::Runtime);
                 self.queue_hooks(HookStage::Created);
                 if matches!(self.plan.verb, Verb::Restore { .. }) {
                     // Its program goes on where it was.
@@ -57,8 +60,8 @@ impl Supervisor {
             Effect::Record(exit) => {
                 self.record(exit);
                 self.close_record();
-                // Else `end_after_checkpoint` says it.
-                return (!self.checkpoint_at_work()).then_some(Event::Answered(Answer::Recorded));
+                // Else `end_after_runtimes` says it.
+                return (!self.awaits_runtimes()).then_some(Event::Answered(Answer::Recorded));
             }
             Effect::LetGo => {
                 self.end_sessions();

@@ -195,18 +195,23 @@ impl Supervisor {
         }
     }
 
+    /// How many answers a client waits for.
+    pub(super) fn in_flight(&self, id: ControlId) -> usize {
+        let waiting = self.waiters.iter().filter(|waiter| waiter.client == id).count();
+        let running = self.operations.iter().filter(|operation| operation.task.client() == Some(id)).count();
+        let stopping = self.stopping.as_ref().map_or(0, |stopping| stopping.askers(id));
+        let starting = self.sessions.askers(id);
+        let reading = self.readings.iter().filter(|reading| reading.client == id).count();
+        waiting + running + stopping + starting + reading + self.removal.askers(id)
+    }
+
     /// Whether a client may ask for one thing more.
     ///
     /// # Errors
     ///
     /// `busy`.
     pub(super) fn check_in_flight(&self, id: ControlId, op: Op) -> Result<(), Failure> {
-        let waiting = self.waiters.iter().filter(|waiter| waiter.client == id).count();
-        let running = self.operations.iter().filter(|operation| operation.task.client() == Some(id)).count();
-        let stopping = self.stopping.as_ref().map_or(0, |stopping| stopping.askers(id));
-        let starting = self.sessions.askers(id);
-        let reading = self.readings.iter().filter(|reading| reading.client == id).count();
-        if waiting + running + stopping + starting + reading + self.removal.askers(id) < IN_FLIGHT_MAX {
+        if self.in_flight(id) < IN_FLIGHT_MAX {
             return Ok(());
         }
         let message = format!("{op}: {IN_FLIGHT_MAX} requests of this client wait for their answer already");

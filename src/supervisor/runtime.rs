@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use conward_protocol::body::{self, Body, Done};
 use conward_protocol::request::Update;
@@ -12,6 +12,7 @@ use super::operations::{self, Operation, OperationId, Task};
 use super::requests::Answer;
 use super::source::{CONTAINER, Source};
 use super::{Supervisor, ps};
+use crate::core::{self, Event};
 use crate::error::reason;
 use crate::pid::Pid;
 use crate::reactor::Watch;
@@ -19,6 +20,10 @@ use crate::serve::control::ControlId;
 use crate::sys::file::sealed;
 use crate::sys::process;
 use crate::sys::spawn::{Extra, Spawn};
+
+/// How long a runtime at work may still take when the container has ended and its record is written.
+/// Then hooks, exit command and delete come without it, and it is killed when the supervisor ends.
+const AFTER_THE_END: Duration = Duration::from_secs(2);
 
 impl Supervisor {
     /// Starts the runtime for a request; its end is the answer.
@@ -140,7 +145,6 @@ impl Supervisor {
             Task::Checkpoint { client, tag, request } => {
                 let outcome = self.checkpoint_ended(client, &request, killed, outcome);
                 self.reply(client, tag, outcome);
-                self.end_after_checkpoint();
             }
             Task::Delete => {
                 let code = if killed { ErrorCode::TimedOut } else { ErrorCode::RuntimeFailed };
@@ -202,21 +206,51 @@ impl Supervisor {
         }
     }
 
+    /// Whether what follows the exit record is to wait: a runtime at work for a request may still be busy
+    /// with the container, and somebody waits for its answer.
+    pub(super) fn awaits_runtimes(&mut self) -> bool {
+        self.runtimes_due = (!self.operations.is_empty()).then(|| Instant::now() + AFTER_THE_END);
+        self.runtimes_due.is_some()
+    }
+
+    /// When it goes on even if they have not ended.
+    pub(super) fn runtimes_deadline(&self) -> Option<Instant> {
+        self.runtimes_due.filter(|_| !self.checkpoint_at_work())
+    }
+
+    /// Goes on with the end of the container, if that has waited long enough.
+    pub(super) fn end_after_runtimes(&mut self, now: Instant) {
+        let over = self.runtimes_deadline().is_some_and(|due| now >= due);
+        if over || (self.runtimes_due.is_some() && self.operations.is_empty()) {
+            self.runtimes_due = None;
+            self.happen(CONTAINER, Event::Answered(core::Answer::Recorded));
+        }
+    }
+
     /// The supervisor is about to end, and answers to whom it still owes something. Runtimes that are at
-    /// work end with it.
+    /// work are ended.
     pub(super) fn give_up_operations(&mut self) {
         for waiter in std::mem::take(&mut self.waiters) {
             let message = "wait: the supervisor ends, and the container is not deleted";
             self.reply(waiter.client, waiter.tag, Err(Failure::new(ErrorCode::Gone, message)));
         }
         for operation in std::mem::take(&mut self.operations) {
+            if let Err(error) = process::signal_child(operation.pid, libc::SIGKILL) {
+                log::warn!("cannot kill the runtime: {}", reason(&error));
+            }
             let (client, tag, op) = match operation.task {
                 Task::Request { client, tag, op, .. } => (client, tag, op),
                 Task::Checkpoint { client, tag, .. } => (client, tag, Op::Checkpoint),
                 Task::Freeze | Task::KillAll | Task::Thaw | Task::Delete => continue,
             };
             let message = format!("{op}: the supervisor ends before the runtime has done it");
-            self.reply(client, tag, Err(Failure::new(ErrorCode::Gone, message)));
+            // What a `start` is for has been done all the same.
+            let ran = self.life.first.filter(|_| op == Op::Start && self.life.times.started.is_some());
+            let outcome = match ran {
+                Some(pid) => Ok(Body::Started(body::Started { pid: pid.raw() })),
+                None => Err(Failure::new(ErrorCode::Gone, message)),
+            };
+            self.reply(client, tag, outcome);
         }
     }
 }

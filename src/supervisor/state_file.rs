@@ -27,6 +27,7 @@ impl Supervisor {
             pid: self.life.pid.map(Pid::raw),
             supervisor: process::own_pid().raw(),
             version: env!("CARGO_PKG_VERSION").into(),
+            capabilities: self.capabilities(),
             bundle: self.plan.runtime.bundle.clone(),
             runtime: self.plan.runtime.program.clone(),
             runtime_args: self.plan.runtime.global_args.clone(),

@@ -35,6 +35,8 @@ enum Stage {
 #[derive(Debug)]
 pub(super) struct Stopping {
     stage: Stage,
+    /// The stop signal that was sent last, if one was.
+    sent: Option<Signal>,
     /// Whether SIGKILL was sent.
     killed: bool,
     /// Who asked first, and who or what made it go on to SIGKILL.
@@ -69,7 +71,8 @@ impl Stopping {
 }
 
 impl Supervisor {
-    /// Begins a stop, or joins the one at work: the shorter grace time counts.
+    /// Begins a stop, or joins the one at work: the shorter grace time counts, and another signal is sent
+    /// too.
     pub(super) fn stop(&mut self, id: ControlId, tag: Option<&Tag>, request: &Stop) -> Answer {
         self.check_in_flight(id, Op::Stop)?;
         let grace = Duration::from_millis(request.timeout_ms.unwrap_or(STOP_TIMEOUT_MS));
@@ -78,24 +81,34 @@ impl Supervisor {
         let hurried = if grace.is_zero() { asked.clone() } else { Cause::Timeout };
         if let Some(stopping) = &mut self.stopping {
             stopping.askers.push((id, tag.cloned()));
-            if let Stage::Grace(former) = stopping.stage
-                && until < former
-            {
+            let Stage::Grace(former) = stopping.stage else { return Ok(None) };
+            if until < former {
                 stopping.stage = Stage::Grace(until);
                 stopping.hurried = hurried;
             }
+            let another = request.signal.filter(|signal| !grace.is_zero() && stopping.sent != Some(*signal));
+            if let Some(signal) = another {
+                stopping.sent = another;
+                self.send_stop_signal(signal, asked);
+            }
             return Ok(None);
         }
+        let mut sent = None;
         if !grace.is_zero() {
+            if self.container.init.is_none() {
+                return Err(Failure::new(ErrorCode::NotRunning, "stop: the container has ended"));
+            }
             let signal = request.signal.unwrap_or_else(|| self.stop_signal());
-            self.send_stop_signal(signal, asked.clone())?;
+            sent = Some(signal);
+            self.send_stop_signal(signal, asked.clone());
             if self.life.state == State::Paused {
                 // What is frozen cannot end by itself.
                 self.ask_for_step(Task::Thaw, &["resume"]);
             }
         }
         let askers = vec![(id, tag.cloned())];
-        self.stopping = Some(Stopping { stage: Stage::Grace(until), killed: false, asked, hurried, askers });
+        self.stopping =
+            Some(Stopping { stage: Stage::Grace(until), sent, killed: false, asked, hurried, askers });
         Ok(None)
     }
 
@@ -109,15 +122,14 @@ impl Supervisor {
             Some(_) => {}
             None => {
                 let hurried = asked.clone();
-                self.stopping = Some(Stopping { stage, killed: false, asked, hurried, askers: Vec::new() });
+                self.stopping =
+                    Some(Stopping { stage, sent: None, killed: false, asked, hurried, askers: Vec::new() });
             }
         }
     }
 
-    fn send_stop_signal(&mut self, signal: Signal, cause: Cause) -> Result<(), Failure> {
-        let Some(init) = &self.container.init else {
-            return Err(Failure::new(ErrorCode::NotRunning, "stop: the container has ended"));
-        };
+    fn send_stop_signal(&mut self, signal: Signal, cause: Cause) {
+        let Some(init) = &self.container.init else { return };
         match init.signal(signal.number()) {
             Ok(()) => {
                 self.evidence.sent(signal.number(), cause.clone());
@@ -126,7 +138,6 @@ impl Supervisor {
             // It has ended, which will be noticed soon. Else the runtime may have other means later.
             Err(error) => log::warn!("cannot send the stop signal {signal}: {}", reason(&error)),
         }
-        Ok(())
     }
 
     /// The annotation of the image, else TERM.

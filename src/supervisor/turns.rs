@@ -59,8 +59,10 @@ impl Supervisor {
         self.write_overdue(now);
         self.kill_late_operations(now);
         self.stop_overdue(now);
+        self.end_after_runtimes(now);
         self.diagnostics.turn();
         self.drop_ended_control_clients();
+        self.drop_served_control_clients();
         self.turn_hooks(now);
         self.look_whether_abandoned();
         self.save_state();
@@ -113,6 +115,8 @@ impl Supervisor {
 
     /// Reaps all children that have ended. The only place that does.
     fn reap(&mut self) {
+        // While its process can still be looked at.
+        self.look_whether_started();
         while let Some(Reaped { pid, exit, core_dumped }) = process::reap() {
             if core_dumped {
                 self.life.dumped_core(pid);
@@ -162,6 +166,7 @@ impl Supervisor {
                 Turn::Dry => return,
                 Turn::Ended(fd) => return reactor.close(fd),
             }
+            self.look_whether_started();
             // A client whose connect(2) returned before the container wrote must hear it,
             // whatever the order in which epoll reports the two.
             self.on_attach();
@@ -218,6 +223,7 @@ impl Supervisor {
     }
 
     fn on_oom(&mut self) {
+        self.look_whether_started();
         self.look_for_oom();
     }
 

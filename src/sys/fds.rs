@@ -31,18 +31,14 @@ impl Inherited {
         Ok(Inherited(inherited))
     }
 
-    /// Does something while no program that is started gets them.
-    pub fn withheld<T>(&self, action: impl FnOnce() -> T) -> T {
-        let mark = |flags: FdFlag| {
-            for fd in &self.0 {
-                // An open descriptor of ours: it cannot fail (F_SETFD, fcntl(2)).
-                let _ = fcntl(fd, FcntlArg::F_SETFD(flags));
-            }
-        };
-        mark(FdFlag::FD_CLOEXEC);
-        let done = action();
-        mark(FdFlag::empty());
-        done
+    /// Keeps them from programs that are started from now on (FD_CLOEXEC).
+    ///
+    /// # Errors
+    ///
+    /// Those of fcntl(2), which has no reason to fail.
+    pub fn keep(&self) -> io::Result<()> {
+        self.0.iter().try_for_each(|fd| fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map(drop))?;
+        Ok(())
     }
 
     /// Closes them all.

@@ -1,6 +1,7 @@
 //! The kernel, behind types: descriptors are `OwnedFd` or `BorrowedFd`, errors are `io::Error`. The
 //! only place of the crate where `unsafe` may stand. Nothing here knows what a container is.
 
+pub mod capability;
 pub mod clock;
 pub mod entry;
 pub mod fds;

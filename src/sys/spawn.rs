@@ -24,7 +24,8 @@ pub struct Spawn<'a> {
     pub argv: &'a [String],
     /// Descriptors 0, 1 and 2.
     pub stdio: [BorrowedFd<'a>; 3],
-    /// It gets SIGKILL when the supervisor dies.
+    /// It gets SIGKILL when the supervisor dies: as long as that has not dropped capabilities, for an
+    /// execve(2) that gives more than there was also clears this wish (PR_SET_PDEATHSIG, prctl(2)).
     pub die_with_supervisor: bool,
     /// What to put into its oom_score_adj.
     pub oom_score_adj: Option<&'a str>,

@@ -1,18 +1,8 @@
 //! The control fifo.
 
 use crate::place;
-use conward_testkit::{Client, Launch, Pattern, Place, Running, Script, Step, To, Watch, joined, parse_log};
+use conward_testkit::{Launch, Pattern, Running, Script, Step, To, Watch, joined, parse_log};
 use std::time::Duration;
-
-/// A container that prints its terminal's size whenever that changes, until it has one row.
-fn sizes(place: &Place) -> (Running<'_>, Client) {
-    place.script(&Script::of([Step::AwaitStart, Step::TtySizes]));
-    let running = Launch::create(place).arg("-t").start().created();
-    let client = running.attach();
-    place.start_container();
-    client.read_until("size 0 0\r\n");
-    (running, client)
-}
 
 /// Lines that must be passed over, each of them alone.
 const BAD: [&[u8]; 14] = [
@@ -35,7 +25,7 @@ const BAD: [&[u8]; 14] = [
 #[test]
 fn a_line_sets_the_size() {
     let place = place();
-    let (mut running, client) = sizes(&place);
+    let (mut running, client) = Running::of_sizes(&place);
     for (line, size) in [
         ("1 24 80\n", "size 24 80\r\n"),
         ("1 25 81 and more words\n", "size 25 81\r\n"),
@@ -52,7 +42,7 @@ fn a_line_sets_the_size() {
 #[test]
 fn bad_lines_are_passed_over_one_by_one() {
     let place = place();
-    let (_running, client) = sizes(&place);
+    let (_running, client) = Running::of_sizes(&place);
     for (number, bad) in BAD.into_iter().enumerate() {
         // In one write with a good line, which must not be lost.
         let rows = 10 + number;
@@ -72,7 +62,7 @@ fn bad_lines_are_passed_over_one_by_one() {
 #[test]
 fn a_line_may_come_in_pieces() {
     let place = place();
-    let (_running, client) = sizes(&place);
+    let (_running, client) = Running::of_sizes(&place);
     for piece in ["1", " 2", "4 8", "0", "\n1 25 ", "81\n"] {
         place.ctl(piece.as_bytes());
     }
@@ -83,11 +73,11 @@ fn a_line_may_come_in_pieces() {
 #[test]
 fn an_endless_line_is_given_up() {
     let place = place();
-    let (mut running, client) = sizes(&place);
+    let (mut running, client) = Running::of_sizes(&place);
     for _ in 0..50 {
         place.ctl(&[b'1'; 4000]);
     }
-    crate::quiet::is_quiet(running.monitor());
+    running.monitor().must_be_quiet();
     place.ctl(b"\n1 33 44\n");
     client.read_until("size 33 44\r\n");
     place.ctl(b"1 1 1\n");
@@ -119,7 +109,7 @@ fn sizes_without_a_terminal_do_no_harm() {
     for _ in 0..200 {
         place.ctl("1 24 80\n".repeat(100).as_bytes());
     }
-    crate::quiet::is_quiet(running.monitor());
+    running.monitor().must_be_quiet();
     place.start_container();
     assert_eq!(running.status(), 3);
 }
@@ -127,7 +117,7 @@ fn sizes_without_a_terminal_do_no_harm() {
 #[test]
 fn the_other_fifo_sets_the_size_too() {
     let place = place();
-    let (_running, client) = sizes(&place);
+    let (_running, client) = Running::of_sizes(&place);
     std::fs::write(place.bundle().join("winsz"), "55 66\n").expect("winsz");
     client.read_until("size 55 66\r\n");
     place.ctl(b"1 1 1\n");

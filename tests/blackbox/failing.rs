@@ -2,8 +2,7 @@
 
 use crate::place;
 use conward_testkit::{
-    Console, Container, Host, Launch, Message, Pattern, PidFile, Place, Script, Step, To, fake_runtime,
-    joined,
+    Console, Container, Host, Launch, Message, Pattern, PidFile, Place, Script, Step, To, joined,
 };
 use nix::sys::signal::Signal;
 use std::fs;
@@ -229,16 +228,7 @@ fn a_failing_exec_tells_why() {
 fn with_passthrough_the_reason_is_where_its_stderr_went() {
     let place = place();
     place.script(&Script::failing([Step::err("the reason"), Step::Exit(3)]));
-    let mut running = Launch::bare(&place)
-        .args(["--api-version", "-l", "passthrough", "--full-attach", "--sync"])
-        .args(["-c", place.id(), "-u", place.id()])
-        .arg("-r")
-        .arg(fake_runtime())
-        .arg("-b")
-        .arg(place.bundle())
-        .arg("-p")
-        .arg(place.path("pidfile"))
-        .start();
+    let mut running = Launch::least(&place).args(["-l", "passthrough"]).start();
     let text = running.message().text.unwrap_or_default();
     assert!(text.contains('3') && text.contains("standard error"), "{text}");
     let launched = running.launched();

@@ -1,18 +1,7 @@
 //! A supervisor with nothing to do does nothing.
 
 use crate::place;
-use conward_testkit::{Gate, Launch, Place, Process, Running, Script, Step, To, wait_until};
-use std::time::Duration;
-
-/// The process must use next to no processor time for a while. A busy one would use all of it; even
-/// one that shares the machine with a dozen others gets more than this bound.
-pub fn is_quiet(process: &Process) {
-    std::thread::sleep(Duration::from_millis(30));
-    let before = process.cpu_ticks();
-    std::thread::sleep(Duration::from_millis(600));
-    let used = process.cpu_ticks() - before;
-    assert!(used <= 3, "{used} ticks of 10 ms in 600 ms");
-}
+use conward_testkit::{Gate, Launch, Place, Running, Script, Step, To, wait_until};
 
 /// A started container that did these steps and then waits for the gate.
 fn waiting<'a>(place: &'a Place, mut steps: Vec<Step>, args: &[&str]) -> (Running<'a>, Gate) {
@@ -31,7 +20,7 @@ fn beside_an_idle_container() {
     for args in [&[][..], &["-i"], &["-t"]] {
         let place = place();
         let (mut running, mut gate) = waiting(&place, vec![], args);
-        is_quiet(running.monitor());
+        running.monitor().must_be_quiet();
         gate.open();
     }
 }
@@ -41,7 +30,7 @@ fn after_the_end_of_both_streams() {
     let place = place();
     let (mut running, mut gate) =
         waiting(&place, vec![Step::Close(To::Stdout), Step::Close(To::Stderr)], &[]);
-    is_quiet(running.monitor());
+    running.monitor().must_be_quiet();
     gate.open();
     assert_eq!(running.status(), 0);
 }
@@ -53,9 +42,9 @@ fn after_a_client_closed_its_input() {
         let (mut running, mut gate) = waiting(&place, vec![], args);
         let client = running.attach();
         client.shut_write();
-        is_quiet(running.monitor());
+        running.monitor().must_be_quiet();
         drop(client);
-        is_quiet(running.monitor());
+        running.monitor().must_be_quiet();
         gate.open();
     }
 }
@@ -68,7 +57,7 @@ fn when_the_container_closed_its_stdin_and_a_client_still_talks() {
     for _ in 0..20 {
         client.send(&[b'x'; 20_000]);
     }
-    is_quiet(running.monitor());
+    running.monitor().must_be_quiet();
     gate.open();
     assert_eq!(running.status(), 0);
 }
@@ -82,7 +71,7 @@ fn when_nobody_reads_the_terminals_input() {
     for _ in 0..8 {
         client.send(&[b'x'; 3000]);
     }
-    is_quiet(running.monitor());
+    running.monitor().must_be_quiet();
     gate.open();
     drop(client);
     assert_eq!(running.status(), 0);
@@ -97,7 +86,7 @@ fn when_the_runtime_hangs() {
     let mut running = Launch::create(&place).start();
     running.go();
     place.await_file("there");
-    is_quiet(running.monitor());
+    running.monitor().must_be_quiet();
     gate.open();
     running.pid();
 }
@@ -107,7 +96,7 @@ fn when_the_caller_has_gone() {
     let place = place();
     let (mut running, mut gate) = waiting(&place, vec![], &[]);
     running.hang_up_sync();
-    is_quiet(running.monitor());
+    running.monitor().must_be_quiet();
     gate.open();
     wait_until("it ends", || place.exit_file().is_some());
 }

@@ -149,7 +149,7 @@ fn a_container_that_does_not_read_holds_its_client_back() {
     let expected = format!("{}\n", Sum::of(&input));
     let sender = std::thread::spawn(move || client.exchange(&input, 32 << 10));
     let second = running.attach();
-    crate::quiet::is_quiet(running.monitor());
+    running.monitor().must_be_quiet();
     gate.open();
     assert_eq!(sender.join().expect("client").stdout, expected.as_bytes());
     assert_eq!(second.read_to_end().stdout, expected.as_bytes());

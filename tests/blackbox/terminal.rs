@@ -75,7 +75,7 @@ fn a_terminal_can_be_closed_and_opened_again() {
     client.read_until("one\r\n");
     place.await_file("closed");
     // The reference looks every 100 ms; that is allowed, a busy loop is not.
-    crate::quiet::is_quiet(running.monitor());
+    running.monitor().must_be_quiet();
     gate.open();
     client.read_until("two\r\n");
     assert_eq!(running.status(), 4);

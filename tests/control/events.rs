@@ -1,11 +1,12 @@
 //! Subscriptions, the ring, and who does not read.
 
+use conward_protocol::codec::Message;
 use conward_protocol::limits::RING;
-use conward_protocol::{Cause, ErrorCode, Event, Exit, Op, Signal, State, What};
+use conward_protocol::{Cause, ErrorCode, Event, Exit, Op, Outcome, Signal, State, What};
 use conward_testkit::{Script, Step, wait_until};
 use serde_json::json;
 
-use crate::client::Client;
+use crate::client::{Client, tag};
 use crate::{Container, container, created, launch, place};
 
 /// One with a terminal, whose size can be changed as often as events are wanted.
@@ -54,7 +55,7 @@ fn a_life_in_events() {
         .messages_to_end()
         .into_iter()
         .map(|message| match message {
-            conward_protocol::codec::Message::Event(event) => event,
+            Message::Event(event) => event,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -145,8 +146,12 @@ fn who_does_not_read_is_dropped_and_others_go_on() {
     assert_eq!(client, Some(slow.greeting.client));
     assert!(lost > 0);
     without_gaps(&heard, 2);
-    // What had reached it is whole; then comes the end.
-    let got = slow.messages_to_end().len();
+    // What had reached it is whole; then it is told why comes the end.
+    let mut told = slow.messages_to_end();
+    let Some(Message::Reply(last)) = told.pop() else { panic!("no last word") };
+    let Outcome::Error(failure) = &last.outcome else { panic!("{last:?}") };
+    assert_eq!((failure.code, last.tag.as_ref()), (ErrorCode::TooSlow, None));
+    let got = told.len();
     assert!(got > 0 && got < heard.len(), "{got} of {}", heard.len());
     // It comes back and finds all that the ring holds, or hears how much it has missed.
     let mut again = Client::connect(&place);
@@ -183,5 +188,43 @@ fn a_start_by_others_is_seen() {
         assert_eq!((&event.what, &event.cause, event.seq), (&What::Started, &Cause::Caller, 2), "{look}");
         client.ok("kill KILL");
         assert_eq!(running.status(), 137);
+    }
+}
+
+/// A caller's own runtime starts it while a manager listens that asks for nothing.
+#[test]
+fn what_a_foreign_start_leads_to_is_noticed_at_once() {
+    let shell = |script: &str| Step::Become(["/bin/sh", "-c", script].map(str::to_owned).to_vec());
+    let table = [
+        // It says something, and lives on.
+        (shell("echo here; exec sleep 1000"), true, None),
+        // It has ended before anybody could look.
+        (shell("exit 3"), true, Some(3)),
+        (shell("kill -TERM $$"), true, Some(143)),
+        // It is killed before it was started.
+        (Step::Die(15), false, Some(143)),
+    ];
+    for (row, (step, started, status)) in table.into_iter().enumerate() {
+        let place = place();
+        place.script(&Script::of([Step::AwaitStart, step]));
+        let mut running = launch(&place).start().created();
+        let mut client = Client::connect(&place);
+        client.ok("subscribe");
+        client.send("wait recorded\n");
+        place.start_container();
+        let mut event = client.event();
+        if started {
+            assert_eq!((&event.what, &event.cause), (&What::Started, &Cause::Caller), "row {row}");
+            if status.is_none() {
+                client.send("kill KILL tag=kill\n");
+                assert_eq!(tag(&client.reply()), Some("kill"));
+                client.event();
+            }
+            event = client.event();
+        }
+        assert!(matches!(event.what, What::Exited { .. }), "row {row}: {event:?}");
+        let Outcome::Ok(waited) = client.reply().outcome else { panic!("row {row}") };
+        assert_eq!(waited["record"]["times"].get("started").is_some(), started, "row {row}: {waited}");
+        assert_eq!(running.status(), status.unwrap_or(137), "row {row}");
     }
 }

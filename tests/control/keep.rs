@@ -113,7 +113,7 @@ fn the_supervisor_stays_while_somebody_is_connected() {
     assert!(second.is_silent(), "it stays, and has nothing to say");
     let third = Client::connect(&place);
     assert_eq!(third.greeting.state, State::Stopped);
-    crate::vanish::is_quiet(running.monitor());
+    running.monitor().must_be_quiet();
     drop((second, third));
     assert_eq!(running.status(), 137);
 }

@@ -6,13 +6,10 @@ use conward_protocol::codec::Message;
 use conward_protocol::limits::{IN_FLIGHT_MAX, LOG_TEXT_MAX, LOGS_MAX};
 use conward_protocol::request::Stream;
 use conward_protocol::{ErrorCode, Outcome, Tag};
-use conward_testkit::{
-    Launch, Pattern, Place, Running, Script, Step, Sum, To, descriptors, fake_runtime, wait_until,
-};
+use conward_testkit::{Launch, Pattern, Place, Running, Script, Step, Sum, To, descriptors, wait_until};
 use serde_json::Value;
 
 use crate::client::{Client, tag};
-use crate::vanish::is_quiet;
 use crate::{launch, place};
 
 /// What came for a request `logs`.
@@ -126,7 +123,7 @@ fn who_follows_hears_all_until_the_end() {
     told.hear(&mut client, "f", |told| told.records == 1);
     assert_eq!(told.stdout, b"first\n");
     assert!(client.is_silent(), "there is nothing new");
-    is_quiet(running.monitor());
+    running.monitor().must_be_quiet();
     late.send("logs 0 follow tag=f\n");
     late.ok("state");
     let mut gate = gate;
@@ -159,7 +156,7 @@ fn a_slow_client_is_neither_dropped_nor_served_from_memory() {
     // Each socket takes some 200 KiB; behind it little waits.
     let queued = |client: &mut Client| client.ok("stats")["queued"].as_u64().unwrap();
     wait_until("their queues are full", || queued(&mut client) > 3 * 1024);
-    is_quiet(running.monitor());
+    running.monitor().must_be_quiet();
     assert!(queued(&mut client) < 3 * 200 * 1024, "{}", queued(&mut client));
     for client in &mut slow {
         let mut told = Told::default();
@@ -251,28 +248,8 @@ fn another_program_may_move_the_file_away() {
 fn without_a_file_there_is_nothing_to_read() {
     let place = place();
     place.script(&Script::of([Step::AwaitStart, Step::Pause]));
-    let mut running = Launch::bare(&place)
-        .args([
-            "--api-version",
-            "1",
-            "-c",
-            place.id(),
-            "-u",
-            place.id(),
-            "--full-attach",
-            "-l",
-            "none",
-            "--sync",
-        ])
-        .arg("-r")
-        .arg(fake_runtime())
-        .arg("-b")
-        .arg(place.bundle())
-        .arg("-p")
-        .arg(place.path("pidfile"))
-        .arg("--control-dir")
-        .arg(place.path("control"))
-        .start();
+    let mut running =
+        Launch::least(&place).args(["-l", "none"]).arg("--control-dir").arg(place.path("control")).start();
     running.pid();
     let mut client = Client::connect(&place);
     assert_eq!(client.refused("logs").code, ErrorCode::Unsupported);

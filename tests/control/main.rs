@@ -1,5 +1,5 @@
 //! What managers can observe on the control socket, with a runtime that does as it is told. Runs as
-//! any user; one test needs a second user id, and fails where there is none to be had.
+//! any user, but for `privileges`; two tests need a second user id, and fail where there is none to be had.
 
 mod attach;
 mod busy;
@@ -11,15 +11,19 @@ mod events;
 mod exec;
 mod exec_bounds;
 mod exec_log;
+mod half;
 mod hooks;
+mod isolation;
 mod keep;
 mod lines;
 mod logs;
 mod malformed;
 mod place;
+mod privileges;
 mod record;
 mod runtime;
 mod states;
+mod stop;
 mod vanish;
 
 use std::path::PathBuf;

@@ -1,7 +1,8 @@
 //! Lines that are no request: each is answered with its code, and nothing else happens.
 
 use conward_protocol::ErrorCode::{self, BadJson, BadRequest, UnknownOp};
-use conward_protocol::State;
+use conward_protocol::codec::Message;
+use conward_protocol::{Outcome, State};
 
 use crate::client::Client;
 use crate::{container, created, place};
@@ -91,10 +92,7 @@ fn each_is_answered_with_its_code_and_nothing_happens() {
     container.client.send(all);
     for (_, code, _) in BAD {
         let outcome = container.client.reply().outcome;
-        assert!(
-            matches!(&outcome, conward_protocol::Outcome::Error(failure) if failure.code == *code),
-            "{outcome:?}"
-        );
+        assert!(matches!(&outcome, Outcome::Error(failure) if failure.code == *code), "{outcome:?}");
     }
     assert_eq!(container.client.state(), before);
     assert!(container.client.is_silent());
@@ -142,7 +140,9 @@ fn a_line_without_an_end_is_no_request() {
         let mut client = Client::connect(&place);
         client.send(line);
         client.half_close();
-        client.messages_to_end();
+        let told = client.messages_to_end();
+        let [Message::Reply(reply)] = told.as_slice() else { panic!("{told:?}") };
+        assert!(matches!(&reply.outcome, Outcome::Error(failure) if failure.code == BadJson), "{reply:?}");
     }
     assert_eq!(container.client.state().state, State::Created);
     container.end();

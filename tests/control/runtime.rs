@@ -80,7 +80,7 @@ fn one_that_hangs_holds_up_nothing_else() {
     let mut other = Client::connect(&place);
     assert_eq!(other.greeting.state, State::Running);
     other.ok("kill CONT");
-    crate::vanish::is_quiet(container.running.monitor());
+    container.running.monitor().must_be_quiet();
     let client = &mut container.client;
     gate.open();
     assert_eq!(tag(&client.reply()), Some("slow"));
@@ -132,6 +132,34 @@ fn all_processes_get_a_signal_by_the_runtime() {
     assert_eq!(event.cause, Cause::Client { client, op: Some(Op::Kill) });
     assert_eq!(container.client.ok("wait")["exit"]["signal"], 15);
     container.end();
+}
+
+/// Its program is short, and nothing holds up the supervisor's end but the runtime.
+#[test]
+fn a_start_is_answered_though_the_container_ends_before_the_runtime() {
+    for in_time in [true, false] {
+        let place = place();
+        let mut gate = place.gate("runtime");
+        let hangs = [Step::Touch(place.path("hangs")), Step::Await(gate.path().to_owned()), Step::Exit(0)];
+        place.script(&Script::of([Step::AwaitStart, Step::Exit(7)]).at("start", hangs));
+        let mut running = launch(&place).exit_command("exit").start();
+        running.go();
+        let pid = running.pid();
+        let mut client = Client::connect(&place);
+        client.send("start tag=start\n");
+        place.await_file("hangs");
+        place.start_container();
+        assert_eq!(client.ok("wait recorded")["exit"]["code"], 7);
+        assert!(!place.path("exit").exists(), "it may still need the container");
+        if in_time {
+            gate.open();
+        }
+        let reply = client.reply();
+        assert_eq!(tag(&reply), Some("start"));
+        assert_eq!(reply.outcome, Outcome::Ok(serde_json::json!({"pid": pid})));
+        assert_eq!(running.status(), 7);
+        assert!(place.path("exit").exists());
+    }
 }
 
 /// A container whose program ends before the runtime that started it, or is seen before that.

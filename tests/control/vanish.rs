@@ -1,22 +1,11 @@
 //! Managers that come and go.
 
-use std::time::Duration;
-
 use conward_protocol::{Cause, Exit, Op, State, What};
-use conward_testkit::{PATIENCE, Process, Script, Step, descriptors, wait_for, wait_until};
+use conward_testkit::{PATIENCE, Script, Step, descriptors, wait_for, wait_until};
 
 use crate::client::{Client, connect};
 use crate::states::request;
 use crate::{container, created, in_state, place};
-
-/// The process must use next to no processor time for a while.
-pub fn is_quiet(process: &Process) {
-    std::thread::sleep(Duration::from_millis(30));
-    let before = process.cpu_ticks();
-    std::thread::sleep(Duration::from_millis(600));
-    let used = process.cpu_ticks() - before;
-    assert!(used <= 3, "{used} ticks of 10 ms in 600 ms");
-}
 
 /// Whether the operation ends the container, or the supervisor.
 fn ends(op: Op) -> bool {
@@ -30,7 +19,7 @@ fn right_after_any_request_that_does_not_end_it() {
         let place = place();
         let mut container = in_state(&place, state.expect("a state that allows it"));
         let mut manager = Client::connect(&place);
-        manager.request("lost", request(op));
+        manager.request("lost", request(&place, op));
         drop(manager);
         // A new one finds the container, and every event; and the old one still gets its answers.
         container.client.ok("state");
@@ -148,9 +137,9 @@ fn beside_idle_clients_the_supervisor_is_quiet() {
     let mut deaf = Client::connect(&place);
     deaf.send("state\n".repeat(600));
     container.client.ok("state");
-    is_quiet(container.running.monitor());
+    container.running.monitor().must_be_quiet();
     drop((waiting, half, broken, deaf));
     container.client.ok("state");
-    is_quiet(container.running.monitor());
+    container.running.monitor().must_be_quiet();
     container.end();
 }

@@ -2,19 +2,7 @@
 
 use crate::compare::{Subject, normal};
 use crate::life::diagnostics;
-use conward_testkit::{Launch, Place, Script, fake_runtime};
-
-/// A command line that is complete, without a log.
-fn complete(place: &Place) -> Launch<'_> {
-    Launch::bare(place)
-        .args(["--sync", "--full-attach", "-c", place.id(), "-u", place.id()])
-        .arg("-r")
-        .arg(fake_runtime())
-        .arg("-b")
-        .arg(place.bundle())
-        .arg("-p")
-        .arg(place.path("pidfile"))
-}
+use conward_testkit::{Launch, Place, Script};
 
 /// Runs it and notes status, words and what was left.
 fn outcome(subject: &mut Subject, fact: &str, prepare: impl FnOnce(&Place) -> Launch<'_>) {
@@ -67,7 +55,7 @@ pub fn validation(subject: &mut Subject) {
     outcome(subject, "a runtime that is no program", |place| {
         Launch::bare(place).args(["-c", "x", "-u", "x", "-r", "/etc/passwd"])
     });
-    outcome(subject, "no log", complete);
+    outcome(subject, "no log", |place| Launch::least(place));
     for words in [
         &["--log-level", "loud"][..],
         &["-e", "--restore", "x"],
@@ -78,7 +66,7 @@ pub fn validation(subject: &mut Subject) {
         &["--exit-delay", "-1", "-l", "none"],
         &["--log-max-files", "-1"],
     ] {
-        outcome(subject, &words.join(" "), |place| complete(place).args(words));
+        outcome(subject, &words.join(" "), |place| Launch::least(place).args(words));
     }
 }
 
@@ -100,13 +88,15 @@ pub fn log_options(subject: &mut Subject) {
     ] {
         outcome(subject, &words.join(" "), |place| {
             let log = place.log().display().to_string();
-            complete(place).args(words.iter().map(|word| word.replace("LOG", &log)))
+            Launch::least(place).args(words.iter().map(|word| word.replace("LOG", &log)))
         });
     }
-    outcome(subject, "a log that is a device", |place| complete(place).args(["-l", "k8s-file:/dev/null"]));
+    outcome(subject, "a log that is a device", |place| {
+        Launch::least(place).args(["-l", "k8s-file:/dev/null"])
+    });
     outcome(subject, "a log that is a link", |place| {
         std::os::unix::fs::symlink(place.path("elsewhere"), place.path("link")).expect("link");
-        complete(place).arg("-l").arg(place.path("link"))
+        Launch::least(place).arg("-l").arg(place.path("link"))
     });
 }
 
@@ -129,7 +119,7 @@ pub fn accepted_words(subject: &mut Subject) {
     ] {
         outcome(subject, &words.join(" "), |place| {
             let log = place.log().display().to_string();
-            complete(place).args(words.iter().map(|word| word.replace("LOG", &log)))
+            Launch::least(place).args(words.iter().map(|word| word.replace("LOG", &log)))
         });
     }
 }

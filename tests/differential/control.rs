@@ -1,17 +1,7 @@
 //! Lines of the control fifo.
 
 use crate::compare::Subject;
-use conward_testkit::{Client, Launch, Place, Running, Script, Step};
-
-/// A container that prints each new size of its terminal.
-fn sizes(place: &Place) -> (Running<'_>, Client) {
-    place.script(&Script::of([Step::AwaitStart, Step::TtySizes]));
-    let running = Launch::create(place).arg("-t").start().created();
-    let client = running.attach();
-    place.start_container();
-    client.read_until("size 0 0\r\n");
-    (running, client)
-}
+use conward_testkit::{Client, Place, Running};
 
 /// The last line before the end.
 fn last(client: &Client) -> String {
@@ -23,7 +13,7 @@ fn last(client: &Client) -> String {
 pub fn good_lines(subject: &mut Subject) {
     for line in ["1 1 80\n", "  1 1 81\n", "1 001 0082\n", "1 1 83 and more\n", "1 1 0\n", "1 1 1000\n"] {
         let place = subject.place();
-        let (_running, client) = sizes(&place);
+        let (_running, client) = Running::of_sizes(&place);
         place.ctl(line.as_bytes());
         subject.note(line, last(&client));
     }
@@ -33,7 +23,7 @@ pub fn good_lines(subject: &mut Subject) {
 pub fn bad_lines(subject: &mut Subject) {
     for line in ["x\n", "1 2\n", "1 1001 80\n", "1 -1 80\n", "3 24 80\n", "1 0x10 80\n", "1 2.5 80\n", "\n"] {
         let place = subject.place();
-        let (_running, client) = sizes(&place);
+        let (_running, client) = Running::of_sizes(&place);
         place.ctl(line.as_bytes());
         // The reference drops what follows a refused line in the same read: let it read first.
         conward_testkit::wait_until("the fifo is empty", || fifo_is_empty(&place));

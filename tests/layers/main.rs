@@ -4,6 +4,7 @@
 //! A failure names file, line and rule. To break a rule on purpose, change it in the same commit.
 
 mod code;
+mod promises;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -83,6 +84,11 @@ fn sources(below: &str) -> Vec<PathBuf> {
     assert!(!found.is_empty(), "no sources below {below}");
     found.sort();
     found
+}
+
+/// What users get, with its tests.
+fn programs() -> Vec<PathBuf> {
+    ["src", "protocol", "ctl"].into_iter().flat_map(sources).collect()
 }
 
 fn read(path: impl AsRef<Path>) -> String {
@@ -250,7 +256,7 @@ fn each_module_is_a_layer() {
 #[test]
 fn tests_are_behind_cfg_test() {
     let mut broken = Vec::new();
-    for path in sources("src").iter().chain(&sources("protocol")) {
+    for path in &programs() {
         for pair in product(path).windows(2).filter(|pair| pair[0].text == "mod" && pair[1].text == "tests") {
             broken.push(format!("{}:{}: `mod tests` without #[cfg(test)]", path.display(), pair[0].line));
         }
@@ -261,7 +267,7 @@ fn tests_are_behind_cfg_test() {
 #[test]
 fn unsafe_stands_in_sys_with_a_reason() {
     let mut broken = Vec::new();
-    for path in sources("src").iter().chain(&sources("protocol")) {
+    for path in &programs() {
         let text = read(path);
         let lines: Vec<&str> = text.lines().collect();
         for token in tokens(&text).iter().filter(|token| token.text == "unsafe") {
@@ -279,8 +285,10 @@ fn unsafe_stands_in_sys_with_a_reason() {
 
 #[test]
 fn files_are_short() {
-    let long =
-        ["src", "protocol", "tests", "benches"].iter().flat_map(|below| sources(below)).filter_map(|path| {
+    let long = ["src", "protocol", "ctl", "tests", "benches"]
+        .iter()
+        .flat_map(|below| sources(below))
+        .filter_map(|path| {
             let lines = read(&path).lines().count();
             let path = path.display();
             (lines > LINES_MAX).then(|| format!("{path}:{LINES_MAX}: {lines} lines, {LINES_MAX} are allowed"))
@@ -291,7 +299,7 @@ fn files_are_short() {
 #[test]
 fn nothing_is_shared() {
     let mut broken = Vec::new();
-    for path in sources("src").iter().chain(&sources("protocol")) {
+    for path in &programs() {
         let code = product(path);
         let static_mut = code.windows(2).filter(|pair| pair[0].text == "static" && pair[1].text == "mut");
         let shared = code.iter().filter(|token| SHARED.contains(&token.text.as_str()));

@@ -79,3 +79,27 @@ fn removed_containers_are_removed_by_the_exit_command() {
         (podman.code(&["container", "exists", "c"]) == 1).then_some(())
     });
 }
+
+/// Root of a user namespace drops like root. And when the process is gone that keeps the user's namespaces,
+/// Podman looks for them in `/proc/PID/ns` of its supervisors, which nobody else may look into.
+#[test]
+fn the_supervisor_keeps_little_and_podman_finds_its_namespaces_there() {
+    let podman = Podman::rootless();
+    podman.ok(&["run", "-d", "--name", "c", IMAGE, "sleep", "1000"]);
+    let status = podman.sandbox.proc(podman.supervisor_pid("c")).join("status");
+    let status = std::fs::read_to_string(status).expect("the supervisor's status");
+    let set = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a set");
+        u64::from_str_radix(line.trim(), 16).expect("a number")
+    };
+    let kept = 1 << 5 | 1 << 24;
+    assert_eq!((set("CapPrm:"), set("CapEff:"), set("CapInh:"), set("CapAmb:")), (kept, kept, 0, 0));
+    let dir = podman.sandbox.dir().display().to_string();
+    let find =
+        format!("pause=$(find {dir}/tmp /run/user -name pause.pid); kill -KILL $(cat $pause); rm $pause");
+    podman.sandbox.script(&find);
+    assert_eq!(podman.ok(&["exec", "c", "echo", "found"]), "found\n");
+    assert_eq!(podman.ok(&["ps", "--format", "{{.Names}}"]), "c\n");
+    podman.ok(&["stop", "--time", "0", "c"]);
+    assert_eq!(podman.inspect("c", ".State.ExitCode"), "137");
+}

@@ -117,8 +117,10 @@ fn processes_are_those_of_the_container() {
     armed(&container);
     let found = wait_for("three processes", LIMIT, || {
         let found = manager.done("ps")["processes"].take();
-        let sleeps =
-            found.as_array()?.iter().filter(|p| p["command"].as_str().is_some_and(|c| c.contains("100")));
+        let sleeps = found
+            .as_array()?
+            .iter()
+            .filter(|p| p["command"].as_str().is_some_and(|c| c.starts_with("sleep 100")));
         (sleeps.count() >= 2).then_some(found)
     });
     assert!(

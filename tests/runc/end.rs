@@ -39,9 +39,11 @@ fn the_bundles_last_hook_reads_the_record() {
 /// The same by request, from a supervisor that has kept what was left.
 #[test]
 fn what_was_kept_is_deleted_by_request() {
-    let container = Container::new(&["sleep", "1000"]);
+    let container = Container::new(&["sh", "-c", "echo runs; exec sleep 1000"]);
     let control = container.path("control").display().to_string();
     let (_supervisor, _) = container.run(&["--control-dir", &control, "--keep-state"]);
+    // `runc start` returns before the program has taken the place of runc's own.
+    wait_for("the program", LIMIT, || container.logged("stdout").contains("runs").then_some(()));
     let socket = UnixStream::connect(directory(&container).join("control.sock")).expect("connect");
     socket.set_read_timeout(Some(LIMIT)).expect("a time limit");
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(&socket));

@@ -38,9 +38,14 @@ fn the_supervisor_is_the_program_under_test_and_ends_with_its_container() {
 #[test]
 fn a_signal_is_recorded_as_128_and_its_number() {
     for (signal, status) in [("KILL", "137"), ("TERM", "143")] {
-        let container =
-            Container::new(&["sh", "-c", "trap 'trap - TERM; kill -TERM $$' TERM; sleep 1000 & wait"]);
+        let container = Container::new(&[
+            "sh",
+            "-c",
+            "trap 'trap - TERM; kill -TERM $$' TERM; echo armed; sleep 1000 & wait",
+        ]);
         let _supervisor = container.run(&[]);
+        let armed = || container.logged("stdout").contains("armed").then_some(());
+        wait_for("the trap to be armed", LIMIT, armed);
         assert!(container.runc(&["kill", &container.id, signal]).status.success(), "runc kill {signal}");
         // Process 1 of a namespace cannot die of a signal of its own: the shell exits 143 instead.
         assert_eq!(container.exit_file(), status, "SIG{signal}");

@@ -8,5 +8,6 @@ mod end;
 mod exec;
 mod lifecycle;
 mod memory;
+mod privileges;
 mod sessions;
 mod streams;

@@ -27,6 +27,9 @@ pub struct State {
     pub supervisor: i32,
     /// The supervisor's version.
     pub version: String,
+    /// The names of the capabilities that the supervisor holds (capabilities(7)); none: it has no privileges.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
     /// The bundle's directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<String>,

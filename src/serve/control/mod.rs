@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use conward_protocol::limits::{CLIENTS_MAX, LINE_MAX, QUEUE_MAX};
 use conward_protocol::{Line, Lines, RECORD_FILE, SOCKET_FILE, STATE_FILE};
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessage, MsgFlags, SockType, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockType, sendmsg, setsockopt, sockopt};
 use nix::unistd::geteuid;
 
 use crate::error::{Error, reason};
@@ -55,6 +55,10 @@ struct Client {
     /// Bytes that wait, and what the descriptors that wait with them cost.
     queued: usize,
     cost: usize,
+    /// It will send nothing more, but may still read.
+    half_closed: bool,
+    /// It will not read either: what it has sent is still to be looked at.
+    hung_up: bool,
     ended: Option<Ended>,
 }
 
@@ -105,6 +109,11 @@ pub enum Heard {
     More,
     /// Nothing more now.
     Nothing,
+    /// The client sends nothing more. Said once.
+    HalfEnd {
+        /// Its last line has no end.
+        torn: bool,
+    },
     /// The client has closed.
     End,
 }
@@ -161,7 +170,17 @@ impl Control {
         let id = self.next;
         self.next += 1;
         let lines = Lines::new(LINE_MAX);
-        self.clients.push(Client { id, fd, lines, out: VecDeque::new(), queued: 0, cost: 0, ended: None });
+        self.clients.push(Client {
+            id,
+            fd,
+            lines,
+            out: VecDeque::new(),
+            queued: 0,
+            cost: 0,
+            half_closed: false,
+            hung_up: false,
+            ended: None,
+        });
         Ok(Some(Accepted::Client(id)))
     }
 
@@ -170,7 +189,12 @@ impl Control {
         let Some(client) = self.clients.iter_mut().find(|c| c.id == id) else { return Heard::Nothing };
         let mut buffer = Vec::with_capacity(READ_MAX);
         match read_into(&client.fd, &mut buffer) {
-            Ok(0) => Heard::End,
+            Ok(0) if client.hung_up => Heard::End,
+            Ok(0) if client.half_closed => Heard::Nothing,
+            Ok(0) => {
+                client.half_closed = true;
+                Heard::HalfEnd { torn: client.lines.is_within_line() }
+            }
             Ok(_) => {
                 client.lines.push(&buffer, each);
                 Heard::More
@@ -204,6 +228,33 @@ impl Control {
         if let Some(client) = self.clients.iter_mut().find(|c| c.id == id) {
             client.flush();
         }
+    }
+
+    /// The client reads no more either.
+    pub fn hang_up(&mut self, id: ControlId) {
+        if let Some(client) = self.clients.iter_mut().find(|c| c.id == id) {
+            client.hung_up = true;
+        }
+    }
+
+    /// The clients that ask for nothing more, and for which nothing waits.
+    pub fn half_closed(&self) -> impl Iterator<Item = ControlId> {
+        self.clients.iter().filter(|client| client.half_closed && client.queued == 0).map(|client| client.id)
+    }
+
+    /// A last line for a client that did not read: as much as the system takes, behind the rest of the
+    /// line that is on its way. Returns how long that rest is.
+    pub fn take_leave(&mut self, id: ControlId, line: &[u8]) -> usize {
+        let Some(client) = self.clients.iter_mut().find(|c| c.id == id) else { return 0 };
+        let rest = client.out.front().map_or(&[][..], Outgoing::rest_of_line);
+        let bytes = [rest, line].concat();
+        // The buffer of the socket is full. The system gives it up to `net.core.wmem_max` of room.
+        if let Err(error) = setsockopt(&client.fd, sockopt::SndBuf, &QUEUE_MAX) {
+            log::debug!("control client {id}: {}", error.desc());
+        }
+        // Who does not get it sees the end of the connection.
+        let _ = Outgoing { bytes, sent: 0, descriptors: Vec::new() }.send(&client.fd);
+        rest.len()
     }
 
     /// Bytes that wait for a client.
@@ -293,6 +344,13 @@ impl Client {
 }
 
 impl Outgoing {
+    /// What is missing of a line whose beginning was sent.
+    fn rest_of_line(&self) -> &[u8] {
+        let (sent, rest) = self.bytes.split_at(self.sent);
+        let end = rest.iter().position(|&byte| byte == b'\n').map_or(rest.len(), |newline| newline + 1);
+        if matches!(sent, [] | [.., b'\n']) { &[] } else { &rest[..end] }
+    }
+
     /// Sends as much as there is room for. Returns how many bytes and descriptors those were.
     fn send(&mut self, to: &OwnedFd) -> nix::Result<(usize, usize)> {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;

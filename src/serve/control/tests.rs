@@ -83,3 +83,40 @@ fn a_socket_of_somebody_else_stays_even_with_the_same_inode_number() {
     third.remove_all();
     assert!(!dir.exists());
 }
+
+#[test]
+fn a_last_line_comes_behind_the_whole_of_the_one_before() {
+    // Lines of which some reach the client only in part, and many lines in one piece.
+    let short = b"0123456789\n".repeat(20_000);
+    let long = [vec![b'x'; LINE_MAX], vec![b'\n']].concat();
+    for line in [short, long, b"a line\n".to_vec()] {
+        let (mut control, id, mut stream, _base) = client();
+        while control.ended().is_none() {
+            control.send(id, line.clone(), Vec::new());
+        }
+        let queued = control.load().1;
+        let told = control.take_leave(id, b"farewell\n");
+        assert!(told <= LINE_MAX && told <= queued);
+        drop(control.remove(id));
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).unwrap();
+        let heard = heard.strip_suffix(b"farewell\n").expect("the last line");
+        let line = line.split_inclusive(|&byte| byte == b'\n').next().unwrap();
+        assert!(heard.chunks(line.len()).all(|heard| heard == line), "a torn line");
+    }
+}
+
+#[test]
+fn who_sends_nothing_more_is_not_gone() {
+    let (mut control, id, mut stream, _base) = client();
+    stream.write_all(b"one\ntwo").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut lines = 0;
+    assert_eq!(control.read(id, |_| lines += 1), Heard::More);
+    assert_eq!(control.half_closed().count(), 0);
+    assert_eq!(control.read(id, |_| lines += 1), Heard::HalfEnd { torn: true });
+    assert_eq!(control.read(id, |_| lines += 1), Heard::Nothing);
+    assert_eq!((lines, control.half_closed().collect::<Vec<_>>()), (1, vec![id]));
+    control.hang_up(id);
+    assert_eq!(control.read(id, |_| lines += 1), Heard::End);
+}

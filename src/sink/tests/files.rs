@@ -29,6 +29,27 @@ fn content_and_mode_of_an_existing_file_are_kept() {
 }
 
 #[test]
+fn half_a_record_of_an_earlier_supervisor_does_not_take_the_next_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    for (there, torn) in
+        [("2026-01-01T00:00:00.000000000+00:00 stdout P tor", true), ("x", true), ("\n", false)]
+    {
+        fs::write(&path, there).unwrap();
+        let mut sinks = open(plain(&path)).unwrap();
+        sinks.write(at(0), Stream::Stdout, b"whole\n");
+        sinks.finish(at(0));
+        let end = if torn { "\n" } else { "" };
+        let log = fs::read_to_string(&path).unwrap();
+        let own = log.strip_prefix(&format!("{there}{end}")).expect("the old line, and its end");
+        assert_eq!(own.split_once(' ').map(|(_, record)| record), Some("stdout F whole\n"));
+        // It counts towards the limits.
+        let size = fs::metadata(&path).unwrap().len();
+        assert_eq!(sinks.written(), size, "{there:?}");
+    }
+}
+
+#[test]
 fn what_is_no_regular_file_is_refused_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name);

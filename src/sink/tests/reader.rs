@@ -284,8 +284,10 @@ fn a_file_that_was_cut_is_read_from_its_beginning() {
 fn other_lines_are_told_too() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");
+    let sinks = open(plain(&path)).unwrap();
+    // The last one is only half there.
     fs::write(&path, b"2026-11-21T17:00:00Z stderr F x\nnot ours\n2026-11-21T17:00:01Z stdout F to").unwrap();
-    let rig = Rig { sinks: open(plain(&path)).unwrap(), path, _dir: dir };
+    let rig = Rig { sinks, path, _dir: dir };
     assert_eq!(rig.all(Logs::default()), ("x;not ours;to;".to_owned(), false));
     let mut reader = rig.reader(follow());
     assert_eq!(rig.read(&mut reader), ("x;not ours;".to_owned(), Turn::Waits));

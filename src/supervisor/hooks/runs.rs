@@ -96,18 +96,18 @@ impl Supervisor {
         let mut variables = vec![format!("{STAGE_VARIABLE}={}", hook.stage)];
         variables.extend(pins::variable(pins));
         let argv = [hook.path.clone()];
-        let spawn = Spawn {
+        let begun = Instant::now();
+        let pid = Spawn {
             program: &hook.path,
             argv: &argv,
             stdio: [stdin.as_fd(), theirs.as_fd(), theirs.as_fd()],
-            // Nobody else would end one that hangs, and lets go of the namespaces that it has.
+            // If it can be had: nobody else would end one that hangs and has the namespaces.
             die_with_supervisor: true,
             oom_score_adj: self.oom_score.as_deref(),
             set_listen_pid: false,
             extra: Extra { session: true, fds: &fds, variables: &variables },
-        };
-        let begun = Instant::now();
-        let pid = self.inherited.withheld(|| spawn.start())?;
+        }
+        .start()?;
         let due = begun + hook.timeout;
         Ok(Run { hook: hook.clone(), pid, started, begun, due, late: false, output, tail: Tail::default() })
     }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use conward_protocol::body::Descriptor::{Stdin as Input, Stdout};
 use conward_protocol::request::{Attach, CloseStdin, Stdin, Stream};
 use conward_protocol::{Cause, ErrorCode, Request, What};
-use conward_testkit::{Launch, Pattern, Place, Script, Step, Sum, fake_runtime};
+use conward_testkit::{Launch, Pattern, Place, Script, Step, Sum};
 
 use super::{attach, await_event, await_gone, both, manager, refused, rest, watcher, writer};
 use crate::{launch, place};
@@ -164,14 +164,8 @@ fn without_an_input_there_is_nobody_to_write_to() {
 fn streams_that_were_passed_through_cannot_be_had() {
     let place = place();
     place.script(&Script::of([Step::AwaitStart]));
-    let mut running = Launch::bare(&place)
-        .args(["--api-version", "-l", "passthrough", "--full-attach", "--sync"])
-        .args(["-c", place.id(), "-u", place.id(), "-r"])
-        .arg(fake_runtime())
-        .arg("-b")
-        .arg(place.bundle())
-        .arg("-p")
-        .arg(place.path("pidfile"))
+    let mut running = Launch::least(&place)
+        .args(["-l", "passthrough"])
         .arg("--control-dir")
         .arg(place.path("control"))
         .start();

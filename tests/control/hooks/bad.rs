@@ -135,7 +135,7 @@ fn many_leave_nothing() {
     client.ok("start");
     ended(&mut client);
     assert_eq!((pipes(), children(supervisor).len()), (0, 0));
-    crate::vanish::is_quiet(running.monitor());
+    running.monitor().must_be_quiet();
     drop(client);
     assert_eq!(running.status(), 7);
     let record = record(&place);

@@ -20,7 +20,7 @@ fn a_supervisor_stays_for_what_is_still_to_run() {
     let (mut running, mut client) = started(&place, ending(), &["--keep-state", &option]);
     client.ok("wait recorded");
     drop(client);
-    crate::vanish::is_quiet(running.monitor());
+    running.monitor().must_be_quiet();
     let mut client = Client::connect(&place);
     assert_eq!(client.greeting.state, State::Stopped);
     client.ok("subscribe");

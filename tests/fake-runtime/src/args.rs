@@ -23,6 +23,10 @@ pub enum Verb {
     Kill,
     /// Forget it.
     Delete,
+    /// Take in limits for it, and forget them.
+    Update,
+    /// Print the numbers of its processes: its first one.
+    Ps,
     /// Print its state.
     State,
 }
@@ -40,6 +44,8 @@ impl Verb {
             Verb::Checkpoint => "checkpoint",
             Verb::Kill => "kill",
             Verb::Delete => "delete",
+            Verb::Update => "update",
+            Verb::Ps => "ps",
             Verb::State => "state",
         }
     }
@@ -164,7 +170,7 @@ impl Call {
 }
 
 fn parse_verb(word: &str) -> Result<Verb, String> {
-    const ALL: [Verb; 10] = [
+    const ALL: [Verb; 12] = [
         Verb::Create,
         Verb::Restore,
         Verb::Exec,
@@ -174,6 +180,8 @@ fn parse_verb(word: &str) -> Result<Verb, String> {
         Verb::Checkpoint,
         Verb::Kill,
         Verb::Delete,
+        Verb::Update,
+        Verb::Ps,
         Verb::State,
     ];
     ALL.into_iter().find(|verb| verb.name() == word).ok_or(format!("unknown subcommand {word}"))

@@ -32,6 +32,8 @@ pub extern "C" fn main(_argc: c_int, _argv: *const *const u8) -> c_int {
             | Verb::Checkpoint
             | Verb::Kill
             | Verb::Delete
+            | Verb::Update
+            | Verb::Ps
             | Verb::State => state::perform(&call),
         }),
     };

@@ -37,6 +37,12 @@ pub fn perform(call: &Call) -> Result<(), String> {
         Verb::Checkpoint => checkpoint(call, &dir, &state),
         Verb::Kill => signal(call, &state),
         Verb::Delete => delete(call, &dir, &state),
+        Verb::Update if alive(&state) => Ok(()),
+        Verb::Ps if alive(&state) => {
+            steps::write_all(1, format!("[{}]\n", pid(&state)).as_bytes());
+            Ok(())
+        }
+        Verb::Update | Verb::Ps => Err("container not running".into()),
         _ => print(&mut state),
     }
 }

@@ -62,6 +62,18 @@ impl<'a> Launch<'a> {
         }
     }
 
+    /// `create` with the words that it needs, and no log yet: `-l` is to follow.
+    pub fn least(place: &'a Place) -> Launch<'a> {
+        Launch::bare(place)
+            .args(["--sync", "--full-attach", "-c", place.id(), "-u", place.id()])
+            .arg("-r")
+            .arg(fake_runtime())
+            .arg("-b")
+            .arg(place.bundle())
+            .arg("-p")
+            .arg(place.path("pidfile"))
+    }
+
     /// `create` as Podman asks for it: the log is a k8s-file, there is no stdin.
     pub fn create(place: &'a Place) -> Launch<'a> {
         let mut launch = Launch::podman(place, place.id(), "pidfile").log();
@@ -211,8 +223,13 @@ impl<'a> Launch<'a> {
     }
 
     /// With descriptors 0 to 2 closed, as nobody should start a program, but some do.
-    pub fn without_streams(mut self) -> Launch<'a> {
-        self.tracer = ["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh"].map(OsString::from).into();
+    pub fn without_streams(self) -> Launch<'a> {
+        self.through(["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh"])
+    }
+
+    /// These words start the supervisor: programs that change something and then become it.
+    pub fn through<S: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = S>) -> Launch<'a> {
+        self.tracer.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
         self
     }
 

@@ -64,6 +64,16 @@ impl Process {
         *self.status.insert(status)
     }
 
+    /// It must use next to no processor time for a while. A busy one would use all of it; even one that
+    /// shares the machine with a dozen others gets more than this bound.
+    pub fn must_be_quiet(&self) {
+        std::thread::sleep(Duration::from_millis(30));
+        let before = self.cpu_ticks();
+        std::thread::sleep(Duration::from_millis(600));
+        let used = self.cpu_ticks() - before;
+        assert!(used <= 3, "{used} ticks of 10 ms in 600 ms");
+    }
+
     /// Processor time that it used, in clock ticks (1/100 s).
     pub fn cpu_ticks(&self) -> u64 {
         let stat = stat(self.pid());

@@ -3,7 +3,7 @@
 use crate::attach::Client;
 use crate::process::Process;
 use crate::wire::{read_some, read_to_end};
-use crate::{PATIENCE, Place, wait_for};
+use crate::{Launch, PATIENCE, Place, Script, Step, wait_for};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -51,6 +51,17 @@ pub struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
+    /// A container that prints the size of its terminal whenever that changes, until it has one row; and
+    /// who has read the first one.
+    pub fn of_sizes(place: &'a Place) -> (Running<'a>, Client) {
+        place.script(&Script::of([Step::AwaitStart, Step::TtySizes]));
+        let running = Launch::create(place).arg("-t").start().created();
+        let client = running.attach();
+        place.start_container();
+        client.read_until("size 0 0\r\n");
+        (running, client)
+    }
+
     pub(crate) fn new(
         place: &'a Place,
         launcher: Child,

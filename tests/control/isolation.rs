@@ -1,0 +1,201 @@
+//! What of a supervisor reaches others who should not have it: descriptors, sockets, the environment.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use conward_testkit::{Host, Place, Record, Script, Step, descriptors, wait_until};
+
+use crate::client::Client;
+use crate::{container, directory, launch, place, socket};
+
+/// The descriptors from 3 up that a program was started with.
+fn surplus(place: &Place, record: &str) -> Vec<String> {
+    let record = Record::read(&place.path(record)).expect("a record");
+    record.fds.into_iter().filter(|(number, _)| *number > 2).map(|(_, name)| name).collect()
+}
+
+/// Socket activation and `--preserve-fds` hand descriptors to the container, which `create` makes. Programs
+/// that are started later have no business with them, nor with anything of the supervisor's.
+#[test]
+fn what_the_caller_left_open_is_for_create_alone() {
+    for args in [&[][..], &["-t"], &["-i"]] {
+        let place = place();
+        let records = |name: &str| [Step::Record(place.path(name))];
+        let steps = [Step::Record(place.path("container")), Step::AwaitStart, Step::Pause];
+        let script = Script { record: Some(place.path("create")), ..Script::of(steps) };
+        place.script(&script.at("start", records("start")).at("kill", records("kill")));
+        let (_ours, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("pipe");
+        let mut running = launch(&place).args(args).inherit(theirs).exit_command("exit").start().created();
+        let mut client = Client::connect(&place);
+        client.ok("start");
+        client.ok("kill CONT all");
+        client.ok("kill KILL");
+        assert_eq!(running.status(), 137);
+        assert_eq!(surplus(&place, "create").len(), 1, "{args:?}");
+        for record in ["start", "kill", "exit"] {
+            assert_eq!(surplus(&place, record), [""; 0], "{record} {args:?}");
+        }
+        // The fake runtime's own fifo, by which it is started.
+        assert!(surplus(&place, "container").iter().all(|name| name.ends_with("start.fifo")), "{args:?}");
+    }
+}
+
+/// Connects to the attach socket at the path it is given, and prints how that ends.
+const STRANGER: &str = "
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.settimeout(20)
+s.connect(sys.argv[1])
+try:
+    s.send(b'typed\\n')
+    print('told', s.recv(4096))
+except (BrokenPipeError, ConnectionResetError):
+    print('told', b'')
+";
+
+#[test]
+fn strangers_cannot_attach() {
+    let place = place();
+    let mut container = container(&place, Script::default(), &["-i"]);
+    container.client.ok("start");
+    // What the kernel would refuse already.
+    for dir in [&place.path("."), place.bundle()] {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).expect("chmod");
+    }
+    let path = place.bundle().join("attach");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).expect("chmod");
+    let mut peer = Command::new("setpriv");
+    if !nix::unistd::geteuid().is_root() {
+        // Subordinate ids (subuid(5)) are other users to the supervisor.
+        peer = Command::new("unshare");
+        peer.args(["--user", "--map-root-user", "--map-auto", "setpriv"]);
+    }
+    peer.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "/usr/bin/python3", "-c", STRANGER]);
+    let output = peer.arg(&path).output().expect("a peer");
+    let told = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    assert_eq!(told, "told b''", "{}", String::from_utf8_lossy(&output.stderr));
+    container.end();
+}
+
+/// A socket with an abstract name could be reached from any process of the network namespace, a
+/// container's too.
+#[test]
+fn no_socket_is_abstract() {
+    for args in [&[][..], &["-t"]] {
+        let place = place();
+        let mut container = container(&place, Script::default(), args);
+        let pid = container.running.monitor().pid();
+        let own: Vec<String> = descriptors(pid)
+            .iter()
+            .filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+            .collect();
+        let table = fs::read_to_string(format!("/proc/{pid}/net/unix")).expect("the sockets of the host");
+        let names: Vec<&str> = table
+            .lines()
+            .filter(|line| line.split_whitespace().nth(6).is_some_and(|inode| own.iter().any(|o| o == inode)))
+            .filter_map(|line| line.split_whitespace().nth(7))
+            .collect();
+        assert!(names.len() >= 2, "the attach and the control socket have names: {names:?}");
+        assert!(names.iter().all(|name| name.starts_with('/')), "{names:?}");
+        container.end();
+    }
+}
+
+#[test]
+fn what_is_made_is_closed_to_others() {
+    let place = place();
+    // The one who left his umask at 0 made files that all could write to (conmon b1d7297).
+    let mut running = {
+        place.script(&Script::of([Step::AwaitStart, Step::out("x\n"), Step::Pause]));
+        launch(&place).through(["sh", "-c", "umask 0; exec \"$@\"", "sh"]).start().created()
+    };
+    assert_eq!(place.mode(directory(&place)), "d700");
+    assert_eq!(place.mode(socket(&place)), "s600");
+    assert_eq!(place.mode("bundle/attach"), "s700");
+    assert_eq!(place.mode("bundle/ctl"), "p640");
+    assert_eq!(place.mode(place.log()), "f640");
+    assert_eq!(place.mode("conmon.pid"), "f644");
+    let mut client = Client::connect(&place);
+    client.ok("kill KILL");
+    assert_eq!(running.status(), 137);
+    assert_eq!(place.mode(Path::new("exits").join(place.id())), "f644");
+    assert_eq!(place.mode("persist/exit"), "f644");
+}
+
+const SECRET: &str = "hunter2-7c1d9a";
+
+/// All that a supervisor says of itself, at its most talkative, in a life with some of everything.
+#[test]
+fn the_environment_is_never_told() {
+    let place = place();
+    let fails = [Step::err("no\n"), Step::Exit(3)];
+    let script = Script::of([Step::AwaitStart, Step::out("x\n"), Step::Pause]).at("pause", fails);
+    place.script(&script);
+    let host = Host::new(&place);
+    let mut running = launch(&place)
+        .host(&host)
+        .args(["--syslog", "--log-level", "trace"])
+        .env("PASSWORD", SECRET)
+        .exit_command("exit")
+        .start()
+        .created();
+    let mut client = Client::connect(&place);
+    client.ok("debug level=trace");
+    client.ok("start");
+    client.refused("pause");
+    client.refused("nonsense");
+    client.ok("stats");
+    let state = client.ok("state").to_string();
+    let told = client.ok("debug").to_string();
+    client.ok("kill KILL");
+    assert_eq!(running.status(), 137);
+    let syslog: Vec<String> = std::iter::from_fn(|| host.syslog(Duration::ZERO)).collect();
+    assert!(syslog.len() > 5, "{syslog:?}");
+    assert!(told.contains("event: "), "{told}");
+    let launched = running.launched();
+    let log = fs::read_to_string(place.log()).expect("the log");
+    for text in [&state, &told, &syslog.join("\n"), &launched.stderr, &launched.stdout, &log] {
+        assert!(!text.contains(SECRET), "{text}");
+    }
+    // It was there to be told: the programs that are started have it.
+    wait_until("the exit command has run", || place.path("exit").exists());
+    let record = Record::read(&place.path("exit")).expect("record of the exit command");
+    assert_eq!(record.env["PASSWORD"], SECRET);
+}
+
+/// By number only a child that has not been reaped can be meant for sure. All others are meant by handle, and
+/// after the end nobody.
+#[test]
+fn signals_go_by_handle_and_never_after_the_end() {
+    let place = place();
+    let trace = place.path("trace");
+    let mut gate = place.gate("gate");
+    let steps = [Step::Block(vec![15]), Step::AwaitStart, Step::Touch(place.path("runs")), Step::Pause];
+    place.script(&Script::of(steps));
+    let calls = "kill,tkill,tgkill,rt_sigqueueinfo,pidfd_send_signal";
+    let launch = launch(&place).gated_exit_command("exit", &gate).traced(calls, trace.clone());
+    let mut running = launch.start().created();
+    let mut client = Client::connect(&place);
+    client.ok("start");
+    place.await_file("runs");
+    client.ok("kill USR2");
+    wait_until("the container has ended", || client.state().exit.is_some());
+    wait_until("the exit command runs", || place.path("exit").exists());
+    let status = client.refused("kill TERM");
+    assert_eq!(status.code, conward_protocol::ErrorCode::NotRunning);
+    let supervisor = client.greeting.supervisor;
+    let term = nix::sys::signal::Signal::SIGTERM;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(supervisor), term).expect("the supervisor is there");
+    // It has been taken: nothing is done before the next request.
+    client.ok("state");
+    gate.open();
+    running.status();
+    let trace = fs::read_to_string(&trace).expect("trace");
+    let own = |line: &&str| line.split(' ').next() == Some(&supervisor.to_string()) && line.contains('(');
+    let sent: Vec<&str> = trace.lines().filter(own).collect();
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    assert!(sent[0].contains("pidfd_send_signal(") && sent[0].contains("SIGUSR2"), "{sent:?}");
+}
