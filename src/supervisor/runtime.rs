@@ -117,10 +117,9 @@ impl Supervisor {
 
     /// The runtime has said something.
     pub(super) fn on_operation(&mut self, id: OperationId) {
-        if let Some(operation) = self.operations.iter_mut().find(|operation| operation.id == id) {
-            if operation.read() {
-                self.reactor.again(Ready::to_read(Source::Operation(id).id()));
-            }
+        let operation = self.operations.iter_mut().find(|operation| operation.id == id);
+        if operation.is_some_and(Operation::read) {
+            self.reactor.again(Ready::to_read(Source::Operation(id).id()));
         }
     }
 
