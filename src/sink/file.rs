@@ -176,6 +176,11 @@ impl FileSink {
         }
     }
 
+    /// Frees the buffer until the next write.
+    pub fn give_back(&mut self) {
+        self.records.give_back();
+    }
+
     /// Brings the log to the disk, if that was asked for.
     pub fn sync(&self) {
         if let (Ok(file), true) = (&self.file, self.sync)

@@ -216,6 +216,13 @@ impl Sinks {
         self.finished
     }
 
+    /// Frees buffers that are only needed while output flows.
+    pub fn give_back(&mut self) {
+        if let Some(file) = &mut self.file {
+            file.give_back();
+        }
+    }
+
     /// fsync(2) of the log file, if the plan says so. This may wait for a disk, so it belongs after the
     /// end was recorded.
     pub fn sync(&self) {

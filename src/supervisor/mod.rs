@@ -118,6 +118,8 @@ pub struct Supervisor {
     runtimes_due: Option<Instant>,
     /// Memory that was needed for a moment is still to be given back.
     untidy: bool,
+    /// When the buffers of output are given back, unless there is more of it.
+    quiet_at: Option<Instant>,
     /// The one `stop` at work.
     stopping: Option<Stopping>,
     /// What the supervisor said last.
@@ -244,6 +246,7 @@ impl Supervisor {
             next_operation: 0,
             runtimes_due: None,
             untidy: false,
+            quiet_at: None,
             stopping: None,
             diagnostics: Kept::new(lent.said),
             log_complete: false,
@@ -335,7 +338,7 @@ impl Supervisor {
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
         let runtimes = self.runtimes_deadline();
         let (hooks, readings) = (self.hooks.deadline(), self.readings_due);
-        let ours = [unwritten, late, stopping, runtimes, hooks, readings, self.refused.due];
+        let ours = [unwritten, late, stopping, runtimes, hooks, readings, self.quiet_at, self.refused.due];
         let others = [self.sinks.deadline(), self.container.deadline(), self.sessions.deadline()];
         ours.into_iter().chain(others).flatten().min()
     }

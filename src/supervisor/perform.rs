@@ -44,6 +44,7 @@ impl Supervisor {
                     // Its program goes on where it was.
                     self.note_started(Cause::Runtime);
                 }
+                self.container.pump.give_back();
                 self.untidy = true;
             }
             Effect::Failed(failure) => self.fail(&failure),

@@ -1,7 +1,7 @@
 //! What a ready descriptor leads to.
 
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::source::{CONTAINER, Part, ProcessId, Source};
 use super::{At, Supervisor};
@@ -19,6 +19,8 @@ use crate::sys::signals::RELAYED;
 const READ_BUDGET: usize = 4;
 /// Clients that are accepted in one turn: all that can have been waiting when it began.
 const ACCEPT_BUDGET: usize = attach::BACKLOG as usize + 1;
+/// How long buffers are kept after the last read that took much: one wake-up more, and then none.
+const QUIET: Duration = Duration::from_secs(1);
 
 impl Supervisor {
     /// Lets one source go on. (With a frame of its own, so that the loop's stays small.)
@@ -67,6 +69,19 @@ impl Supervisor {
         self.accept_again(now);
         self.let_readers_go(now);
         self.wake_readings();
+        self.give_back(now);
+    }
+
+    /// Frees what only much output needs, when there was none for a while.
+    fn give_back(&mut self, now: Instant) {
+        if self.container.pump.took_much() {
+            self.quiet_at = Some(now + QUIET);
+        } else if self.quiet_at.is_some_and(|at| now >= at) {
+            self.quiet_at = None;
+            self.container.pump.give_back();
+            self.sinks.give_back();
+            self.untidy = true;
+        }
     }
 
     /// The same for one process.
