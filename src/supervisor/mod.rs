@@ -23,6 +23,7 @@ mod perform;
 mod process;
 mod ps;
 mod record;
+mod refused;
 mod requests;
 mod runtime;
 mod session_perform;
@@ -67,6 +68,7 @@ use logs::Reading;
 use operations::{Operation, OperationId};
 use process::Process;
 use record::Unwritten;
+use refused::Refused;
 use requests::Waiter;
 use sessions::Sessions;
 use source::{CONTAINER, ProcessId, Source};
@@ -87,6 +89,8 @@ pub struct Supervisor {
     sinks: Sinks,
     null: File,
     endpoints: Endpoints,
+    /// Clients wait that could not be accepted.
+    refused: Refused,
     oom: Option<OomWatch>,
     oom_score: Option<String>,
     /// What managers are told.
@@ -191,6 +195,7 @@ fn supervise(plan: Plan, mut lent: Lent, launcher: Launcher) -> Box<Supervisor> 
         }
         Err(error) => {
             log::error!("{}", error.text());
+            launcher.recall();
             lent.caller.failed(error.text().as_bytes());
             sys::process::end_now(1)
         }
@@ -222,6 +227,7 @@ impl Supervisor {
             sinks: lent.sinks,
             null: lent.null,
             endpoints: ground.endpoints,
+            refused: Refused::default(),
             oom: None,
             oom_score: lent.oom_score,
             life: Life::new(),
@@ -332,7 +338,7 @@ impl Supervisor {
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
         let runtimes = self.runtimes_deadline();
         let (hooks, readings) = (self.hooks.deadline(), self.readings_due);
-        let ours = [unwritten, late, stopping, runtimes, hooks, readings, self.quiet_at];
+        let ours = [unwritten, late, stopping, runtimes, hooks, readings, self.quiet_at, self.refused.due];
         let others = [self.sinks.deadline(), self.container.deadline(), self.sessions.deadline()];
         ours.into_iter().chain(others).flatten().min()
     }

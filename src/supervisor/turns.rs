@@ -67,6 +67,7 @@ impl Supervisor {
         self.turn_hooks(now);
         self.look_whether_abandoned();
         self.save_state();
+        self.accept_again(now);
         self.let_readers_go(now);
         self.wake_readings();
         self.give_back(now);
@@ -185,12 +186,11 @@ impl Supervisor {
             let Some(attach) = &self.endpoints.attach else { return };
             match attach.accept() {
                 Ok(None) => return,
-                Ok(Some(fd)) => self.add_client(fd),
-                Err(error) => {
-                    // Out of descriptors: the client waits until another one has gone.
-                    log::warn!("cannot accept an attach client: {}", reason(&error));
-                    return;
+                Ok(Some(fd)) => {
+                    self.refused.is_over();
+                    self.add_client(fd);
                 }
+                Err(error) => return self.refused.note("an attach client", &error),
             }
         }
         self.reactor.again(Ready::to_read(Source::Attach.id()));
