@@ -40,8 +40,8 @@ pub enum Ender {
     Container,
     /// A client, by its end.
     Client(Attachment),
-    /// Whoever called [`Input::end`].
-    Caller,
+    /// A control client, by [`Input::end`].
+    Request(u64),
 }
 
 /// One packet of input on its way from a client to the container.
@@ -107,9 +107,10 @@ impl Input {
         self.total
     }
 
-    /// No more input will come: it closes as soon as what is on the way is written.
-    pub fn end(&mut self) {
-        self.ending = Some(Ender::Caller);
+    /// No more input will come, by request of this client: it closes as soon as what is on the way is
+    /// written. If that is so already, nothing changes.
+    pub fn end(&mut self, client: u64) {
+        self.ending.get_or_insert(Ender::Request(client));
     }
 
     /// Moves input from the clients to the container until one side waits; at most `budget`

@@ -15,6 +15,8 @@ use crate::plan::Stream;
 use crate::sink::Sinks;
 use crate::sys::clock::Timestamp;
 
+/// Bytes of a read that are worth giving the buffer back for, when nothing more comes.
+const LARGE: usize = 8 * 1024;
 /// Bytes of a runtime's stderr that are held back until it is known whether they are an error text
 /// or the container's output. At the bound they are output.
 const HELD_MAX: usize = 64 * 1024;
@@ -65,6 +67,8 @@ pub struct Pump {
     /// How long the last write to the logs took.
     write_time: Duration,
     buffer: Vec<u8>,
+    /// A read was [`LARGE`] since the last time somebody asked.
+    large: bool,
     held: Held,
     /// The beginning of the runtime's stderr, for the message to the caller.
     text: Vec<u8>,
@@ -95,6 +99,7 @@ impl Default for Pump {
             taken: Vec::new(),
             write_time: Duration::ZERO,
             buffer: Vec::new(),
+            large: false,
             held: Held::Undecided(Vec::new()),
             text: Vec::new(),
             draining: false,
@@ -146,6 +151,7 @@ impl Pump {
             return Turn::Dry;
         }
         let read = tap.read(&mut self.buffer);
+        self.large |= self.buffer.len() >= LARGE;
         self.note(stream, read);
         match read {
             Read::Bytes => Turn::Chunk,
@@ -174,6 +180,16 @@ impl Pump {
             Held::Undecided(_) | Held::Output(_) | Held::Nothing => self.deliver(stream, &chunk, sinks),
         }
         self.buffer = chunk;
+    }
+
+    /// Whether a read took more of the buffer since the last call than little output does.
+    pub fn took_much(&mut self) -> bool {
+        std::mem::take(&mut self.large)
+    }
+
+    /// Frees the buffer until there is something to read again.
+    pub fn give_back(&mut self) {
+        self.buffer = Vec::new();
     }
 
     /// Whether it is not known yet what the runtime's stderr is.

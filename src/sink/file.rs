@@ -117,8 +117,9 @@ impl FileSink {
         }
     }
 
-    /// Puts a new file in place of the old (ctl `2 0 0`), rotating if that was asked for.
-    pub fn reopen(&mut self) {
+    /// Puts a new file in place of the old (ctl `2 0 0`), rotating if that was asked for. Returns whether
+    /// that was done.
+    pub fn reopen(&mut self) -> bool {
         let renewed = match self.keep {
             Some(keep) => self.trail.place.rotate(keep),
             None => self.trail.place.replace(),
@@ -129,6 +130,7 @@ impl FileSink {
                     log::warn!("log file {}: a new one is in place now", self.trail.place.path().display());
                 }
                 self.adopt(file, 0);
+                true
             }
             Err(error) => {
                 let delay = match self.overdue {
@@ -140,6 +142,7 @@ impl FileSink {
                     }
                 };
                 self.overdue = Some(Retry { at: Instant::now() + delay, delay });
+                false
             }
         }
     }
@@ -171,6 +174,11 @@ impl FileSink {
                 log::warn!("log file {path} does not tell of its gap: {}", reason(&error));
             }
         }
+    }
+
+    /// Frees the buffer until the next write.
+    pub fn give_back(&mut self) {
+        self.records.give_back();
     }
 
     /// Brings the log to the disk, if that was asked for.

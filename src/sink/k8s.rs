@@ -75,6 +75,12 @@ impl Records {
         self.markers = 0;
     }
 
+    /// Frees the buffer until the next [`Records::begin`].
+    pub fn give_back(&mut self) {
+        self.clear();
+        self.bytes = Vec::new();
+    }
+
     /// The encoded bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.used]

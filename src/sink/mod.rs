@@ -195,11 +195,9 @@ impl Sinks {
     }
 
     /// Replaces the log file by a new one, or rotates it. If that fails, the old one is written to,
-    /// and [`Sinks::turn`] tries again until it can be done.
-    pub fn reopen(&mut self) {
-        if let Some(file) = &mut self.file {
-            file.reopen();
-        }
+    /// and [`Sinks::turn`] tries again until it can be done. Returns how many files are new.
+    pub fn reopen(&mut self) -> u64 {
+        self.file.as_mut().map_or(0, |file| u64::from(file.reopen()))
     }
 
     /// Ends the log, after the last chunk: unfinished lines go to the journal, gaps are told of.
@@ -216,6 +214,13 @@ impl Sinks {
     /// Whether the last chunk is in the log.
     pub fn is_finished(&self) -> bool {
         self.finished
+    }
+
+    /// Frees buffers that are only needed while output flows.
+    pub fn give_back(&mut self) {
+        if let Some(file) = &mut self.file {
+            file.give_back();
+        }
     }
 
     /// fsync(2) of the log file, if the plan says so. This may wait for a disk, so it belongs after the

@@ -265,11 +265,15 @@ impl Reader {
         };
         let is_held = |index| self.file.is_some() && index == held;
         let gone = (0..self.files.len()).find(|&index| self.files[index].1 == id && !is_held(index));
-        if let Some(gone) = gone {
-            self.files.remove(gone);
-            self.damaged = true;
-            if let Aim::Find { index, .. } = &mut self.aim {
+        let Some(gone) = gone else { return };
+        self.damaged = true;
+        match &mut self.aim {
+            // Also the place in it.
+            Aim::Tell(_) if gone == 0 => self.next_file(),
+            Aim::Tell(_) => drop(self.files.remove(gone)),
+            Aim::Find { index, .. } => {
                 *index -= usize::from(gone < *index);
+                self.files.remove(gone);
             }
         }
     }
@@ -339,4 +343,37 @@ fn read_full(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         }
     }
     Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that is gone takes the place in it along, opened or not; one that is open is not gone.
+    #[test]
+    fn a_file_is_never_read_from_a_place_in_another() {
+        let file = || tempfile::tempfile().expect("a file");
+        let (first, second) = (file(), file());
+        let ids = [&first, &second].map(|file| FileId::of(file).expect("its id"));
+        for (open, left, at) in [(None, 1, 0), (Some(first), 2, 500)] {
+            let begin = Spot { file: 1, at: 500 };
+            let mut reader = Reader {
+                files: VecDeque::from([(1, ids[0]), (2, ids[1])]),
+                newest: 2,
+                file: open,
+                at: begin.at,
+                aim: Aim::Tell(Selection::from(begin, None)),
+                only: None,
+                until: None,
+                long: None,
+                time: Timestamp::new(0, 0),
+                begin,
+                first: None,
+                records: 0,
+                damaged: false,
+            };
+            reader.forget(ids[0]);
+            assert_eq!((reader.files.len(), reader.at, reader.damaged), (left, at, left == 1));
+        }
+    }
 }

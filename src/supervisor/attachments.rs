@@ -139,13 +139,12 @@ impl Supervisor {
     pub(super) fn tell_changes(&mut self, whom: ProcessId) {
         let Some(At { process, .. }) = self.at(whom) else { return };
         let (ended, gone) = (process.input_ended.take(), process.pump.clients.take_gone());
-        let cause = match ended {
-            Some(Ender::Container) => Some(Cause::Container),
-            Some(Ender::Client(of)) => Some(by(of)),
-            // Whoever has done it has told it.
-            Some(Ender::Caller) | None => None,
-        };
-        if let Some(cause) = cause {
+        if let Some(ender) = ended {
+            let cause = match ender {
+                Ender::Container => Cause::Container,
+                Ender::Client(of) => by(of),
+                Ender::Request(client) => Cause::Client { client, op: Some(Op::CloseStdin) },
+            };
             let exec = self.session_name(whom);
             self.announce(What::StdinClosed { exec }, cause);
         }

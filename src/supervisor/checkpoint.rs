@@ -29,12 +29,7 @@ impl Supervisor {
         let words = arguments(request);
         let verb: Vec<&str> = words.iter().map(String::as_str).collect();
         let task = Task::Checkpoint { client: id, tag: tag.cloned(), request: Box::new(request.clone()) };
-        let answer = self.ask_runtime_with(task, Op::Checkpoint, &verb, None)?;
-        if !request.leave_running {
-            let cause = Cause::Client { client: id as u64, op: Some(Op::Checkpoint) };
-            self.evidence.sent(libc::SIGKILL, cause);
-        }
-        Ok(answer)
+        self.ask_runtime_with(task, Op::Checkpoint, &verb, None)
     }
 
     /// The runtime has ended: with success, or saying why not.
@@ -46,7 +41,6 @@ impl Supervisor {
         outcome: Result<Vec<u8>, String>,
     ) -> Result<Body, Failure> {
         if let Err(mut text) = outcome {
-            self.evidence.not_sent();
             if let Some(why) = criu_errors(request, &text) {
                 text = format!("{}: criu: {why}", text.trim_end());
             }

@@ -14,7 +14,7 @@ use super::Supervisor;
 use super::source::Source;
 use crate::error::reason;
 use crate::reactor::{Ready, Watch};
-use crate::serve::control::{Accepted, ControlId, Ended, Heard};
+use crate::serve::control::{self, Accepted, ControlId, Ended, Heard};
 use crate::sys::process;
 
 /// The operations that this version knows; a manager finds them in the greeting.
@@ -42,11 +42,13 @@ const KNOWN: &[Op] = &[
 ];
 /// Reads from one client in one turn.
 const READ_BUDGET: usize = 4;
+/// Clients that are accepted in one turn: all that can have been waiting when it began.
+const ACCEPT_BUDGET: usize = control::BACKLOG as usize + 1;
 
 impl Supervisor {
     /// Accepts clients, and greets them.
     pub(super) fn on_control(&mut self) {
-        loop {
+        for _ in 0..ACCEPT_BUDGET {
             let Some(control) = &mut self.endpoints.control else { return };
             match control.accept() {
                 Ok(None) => return,
@@ -59,6 +61,7 @@ impl Supervisor {
                     peer.tell(refusal(ErrorCode::Busy, "too many clients are connected"));
                 }
                 Ok(Some(Accepted::Client(id))) => {
+                    self.refused.is_over();
                     let watched = control
                         .fd(id)
                         .map(|fd| self.reactor.watch(fd, Source::Control(id).id(), Watch::Both));
@@ -70,9 +73,10 @@ impl Supervisor {
                     let line = self.greeting(id);
                     self.tell(id, line);
                 }
-                Err(error) => return self.accept_later("a control client", &error),
+                Err(error) => return self.refused.note("a control client", &error),
             }
         }
+        self.reactor.again(Ready::to_read(Source::ControlListener.id()));
     }
 
     fn greeting(&mut self, id: ControlId) -> Vec<u8> {
@@ -221,8 +225,12 @@ impl Supervisor {
         }
     }
 
-    /// Keeps an event, and tells it to all who subscribed.
+    /// Keeps an event, and tells it to all who subscribed. What happens while the last of them are served is
+    /// none any more: `deleted` is the last.
     pub(super) fn announce(&mut self, what: What, cause: Cause) {
+        if self.finished.is_some() {
+            return;
+        }
         self.note_transition(&what);
         let line = self.life.note(what, cause);
         for id in self.subscribers.clone() {

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use conward_protocol::record::Oom;
 use conward_protocol::{Cause, Exit};
 
+use super::operations::OperationId;
+
 /// How long a process that the kernel kills for want of memory may take to end: it gives back all its
 /// memory first. A SIGKILL that comes later than that after the last such kill is somebody else's.
 const OOM_LIMIT: Duration = Duration::from_secs(10);
@@ -12,22 +14,47 @@ const OOM_LIMIT: Duration = Duration::from_secs(10);
 /// What is known before the container ends.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
-    /// The last signal that was sent to it from here, and who asked for that.
-    sent: Option<(i32, Cause)>,
+    /// The last signal that was sent to it from here, and those that runtimes at work are about to send;
+    /// the latest last. At most one more than there are operations.
+    sent: Vec<Sent>,
     /// How many processes the kernel has killed for want of memory, and when that was last noticed.
     kills: u64,
     last_kill: Option<Instant>,
 }
 
+/// A signal, and who asked for it.
+#[derive(Debug)]
+struct Sent {
+    signal: i32,
+    cause: Cause,
+    /// The runtime at work that sends it; whether it does is not known yet.
+    promised: Option<OperationId>,
+}
+
 impl Evidence {
-    /// A signal was sent, or is about to be.
+    /// A signal was sent.
     pub fn sent(&mut self, signal: i32, cause: Cause) {
-        self.sent = Some((signal, cause));
+        self.add(Sent { signal, cause, promised: None });
     }
 
-    /// It was not, after all.
-    pub fn not_sent(&mut self) {
-        self.sent = None;
+    /// A runtime was started that sends one.
+    pub fn promised(&mut self, by: OperationId, signal: i32, cause: Cause) {
+        self.sent.push(Sent { signal, cause, promised: Some(by) });
+    }
+
+    /// That runtime has ended: what it was to send was sent, or was not. Nothing, if it was to send none.
+    pub fn kept(&mut self, by: OperationId, done: bool) {
+        let Some(at) = self.sent.iter().position(|sent| sent.promised == Some(by)) else { return };
+        let sent = self.sent.remove(at);
+        if done {
+            self.add(Sent { promised: None, ..sent });
+        }
+    }
+
+    /// Only the last one that was sent counts.
+    fn add(&mut self, sent: Sent) {
+        self.sent.retain(|former| former.promised.is_some());
+        self.sent.push(sent);
     }
 
     /// So many were killed so far. Returns whether that is news.
@@ -49,12 +76,12 @@ impl Evidence {
     /// if that died by a SIGKILL that was not sent from here, just after one more kill was counted.
     pub fn verdict(&self, now: Instant, exit: Exit) -> (Cause, Oom) {
         let recently = self.last_kill.is_some_and(|at| now.saturating_duration_since(at) <= OOM_LIMIT);
-        match (exit, &self.sent) {
+        let matches = |sent: &&Sent| matches!(exit, Exit::Signal(signal) if i32::from(signal) == sent.signal);
+        let sent = self.sent.iter().rev().find(matches);
+        match (exit, sent) {
             (Exit::TimedOut, _) => (Cause::Timeout, self.oom()),
-            (Exit::Signal(signal), Some((sent, cause))) if i32::from(signal) == *sent => {
-                (cause.clone(), self.oom())
-            }
-            (Exit::Signal(9), _) if recently => (Cause::Kernel, Oom { init: true, kills: self.kills }),
+            (Exit::Signal(_), Some(sent)) => (sent.cause.clone(), self.oom()),
+            (Exit::Signal(9), None) if recently => (Cause::Kernel, Oom { init: true, kills: self.kills }),
             (Exit::Code(_) | Exit::Signal(_) | Exit::Unknown, _) => (Cause::Container, self.oom()),
         }
     }
@@ -102,5 +129,33 @@ mod tests {
             before(&mut evidence, now, client.clone());
             assert_eq!(evidence.verdict(now, exit), (cause, oom), "row {row}");
         }
+    }
+
+    /// A runtime that fails takes back its own signal, and nobody else's.
+    #[test]
+    fn a_promise_counts_until_it_is_broken() {
+        let now = Instant::now();
+        let client = |client| Cause::Client { client, op: None };
+        let verdict = |evidence: &Evidence| evidence.verdict(now, Exit::Signal(9)).0;
+        let mut evidence = Evidence::default();
+        evidence.promised(1, 9, client(1));
+        assert_eq!(verdict(&evidence), client(1));
+        evidence.sent(9, client(2));
+        evidence.kept(1, false);
+        assert_eq!(verdict(&evidence), client(2));
+        evidence.promised(2, 9, client(3));
+        assert_eq!(verdict(&evidence), client(3));
+        evidence.kept(2, false);
+        assert_eq!(verdict(&evidence), client(2));
+        evidence.promised(3, 9, client(4));
+        evidence.kept(3, true);
+        assert_eq!(verdict(&evidence), client(4));
+        evidence.promised(4, 9, client(5));
+        evidence.sent(15, client(6));
+        assert_eq!(verdict(&evidence), client(5), "it is still to come");
+        evidence.kept(4, false);
+        assert_eq!((verdict(&evidence), evidence.sent.len()), (Cause::Container, 1));
+        evidence.killed(now, 1);
+        assert_eq!(evidence.verdict(now, Exit::Signal(9)), (Cause::Kernel, Oom { init: true, kills: 1 }));
     }
 }

@@ -23,6 +23,7 @@ mod perform;
 mod process;
 mod ps;
 mod record;
+mod refused;
 mod requests;
 mod runtime;
 mod secured;
@@ -68,6 +69,7 @@ use logs::Reading;
 use operations::{Operation, OperationId};
 use process::Process;
 use record::Unwritten;
+use refused::Refused;
 use requests::Waiter;
 use secured::Secured;
 use sessions::Sessions;
@@ -89,6 +91,8 @@ pub struct Supervisor {
     sinks: Sinks,
     null: File,
     endpoints: Endpoints,
+    /// Clients wait that could not be accepted.
+    refused: Refused,
     oom: Option<OomWatch>,
     oom_score: Option<String>,
     /// What managers are told.
@@ -112,12 +116,12 @@ pub struct Supervisor {
     /// Runtimes at work for a request.
     operations: Vec<Operation>,
     next_operation: OperationId,
-    /// When to accept clients again for whom there was no descriptor.
-    accept_again: Option<Instant>,
     /// How long the end of the container waits for them.
     runtimes_due: Option<Instant>,
     /// Memory that was needed for a moment is still to be given back.
     untidy: bool,
+    /// When the buffers of output are given back, unless there is more of it.
+    quiet_at: Option<Instant>,
     /// The one `stop` at work.
     stopping: Option<Stopping>,
     /// What the supervisor said last.
@@ -195,6 +199,7 @@ fn supervise(plan: Plan, mut lent: Lent, launcher: Launcher) -> Box<Supervisor> 
         }
         Err(error) => {
             log::error!("{}", error.text());
+            launcher.recall();
             lent.caller.failed(error.text().as_bytes());
             sys::process::end_now(1)
         }
@@ -226,6 +231,7 @@ impl Supervisor {
             sinks: lent.sinks,
             null: lent.null,
             endpoints: ground.endpoints,
+            refused: Refused::default(),
             oom: None,
             oom_score: lent.oom_score,
             life: Life::new(),
@@ -242,9 +248,9 @@ impl Supervisor {
             readings_due: None,
             operations: Vec::new(),
             next_operation: 0,
-            accept_again: None,
             runtimes_due: None,
             untidy: false,
+            quiet_at: None,
             stopping: None,
             diagnostics: Kept::new(lent.said),
             log_complete: false,
@@ -335,10 +341,11 @@ impl Supervisor {
         let unwritten = self.unwritten.iter().map(|file| file.due).min();
         let late = self.operations.iter().filter(|operation| !operation.killed).map(|o| o.due).min();
         let stopping = self.stopping.as_ref().and_then(Stopping::deadline);
-        let ours = [unwritten, late, stopping, self.runtimes_deadline(), self.accept_again];
-        let waits = [self.hooks.deadline(), self.readings_due];
+        let runtimes = self.runtimes_deadline();
+        let (hooks, readings) = (self.hooks.deadline(), self.readings_due);
+        let ours = [unwritten, late, stopping, runtimes, hooks, readings, self.quiet_at, self.refused.due];
         let others = [self.sinks.deadline(), self.container.deadline(), self.sessions.deadline()];
-        ours.into_iter().chain(waits).chain(others).flatten().min()
+        ours.into_iter().chain(others).flatten().min()
     }
 
     /// Tells the lifecycle of a process what happened, and does what it asks for, until it asks for

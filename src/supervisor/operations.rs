@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use conward_protocol::request::Checkpoint;
-use conward_protocol::{Exit, Op, Signal, Tag};
-use nix::fcntl::OFlag;
+use conward_protocol::{Cause, Exit, Op, Signal, Tag};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
 use crate::pid::Pid;
@@ -23,6 +23,10 @@ const STEP_DEADLINE: Duration = Duration::from_secs(10);
 const ANSWER_MAX: usize = 1 << 20;
 /// Bytes of a runtime's error text that are kept; of more, the first ones.
 const ERRORS_MAX: usize = 64 * 1024;
+
+/// Bytes that are read of a stream in one turn: what a pipe holds as a rule (pipe(7)). The rest comes after
+/// others had theirs, as the runtime may be quicker to write than we are to read.
+const READ_BUDGET: usize = 64 * 1024;
 
 /// Names an operation; never used twice by one supervisor.
 pub(super) type OperationId = usize;
@@ -49,6 +53,23 @@ impl Task {
     pub fn client(&self) -> Option<ControlId> {
         match self {
             Task::Request { client, .. } | Task::Checkpoint { client, .. } => Some(*client),
+            Task::Freeze | Task::KillAll | Task::Thaw | Task::Delete => None,
+        }
+    }
+
+    /// The signal that the container gets by it, and from whom.
+    pub fn sends(&self) -> Option<(i32, Cause)> {
+        let by = |client: ControlId, op| Cause::Client { client: client as u64, op: Some(op) };
+        match self {
+            Task::Request { client, op, signal: Some(signal), .. } => {
+                Some((signal.number(), by(*client, *op)))
+            }
+            // What is written to disk is then killed.
+            Task::Checkpoint { client, request, .. } if !request.leave_running => {
+                Some((libc::SIGKILL, by(*client, Op::Checkpoint)))
+            }
+            // A stop notes its own signals.
+            Task::Request { .. } | Task::Checkpoint { .. } => None,
             Task::Freeze | Task::KillAll | Task::Thaw | Task::Delete => None,
         }
     }
@@ -109,10 +130,11 @@ impl Operation {
         [self.answer.fd.as_fd(), self.errors.fd.as_fd()]
     }
 
-    /// Takes what the runtime has said so far, so that it never waits for us.
-    pub fn read(&mut self) {
-        self.answer.read();
-        self.errors.read();
+    /// Takes what the runtime has said so far, so that it never waits for us. Returns whether there may be
+    /// more.
+    pub fn read(&mut self) -> bool {
+        let more = [&mut self.answer, &mut self.errors].map(|words| words.read(READ_BUDGET));
+        more.contains(&true)
     }
 
     /// Ends it: closes its pipes, so that whoever hears the answer finds none of them. Returns the task,
@@ -124,7 +146,10 @@ impl Operation {
 
     /// What the runtime has answered; why there is no answer, if there is none.
     fn outcome(&mut self, exit: Exit) -> Result<Vec<u8>, String> {
-        self.read();
+        // All that it has left behind, and no more: somebody else may have its pipes and go on.
+        for words in [&mut self.answer, &mut self.errors] {
+            words.read(words.capacity());
+        }
         if self.killed {
             return Err(format!("killed after {} s: {}", self.task.deadline().as_secs(), self.reason(exit)));
         }
@@ -147,20 +172,30 @@ impl Operation {
 }
 
 impl Words {
-    fn read(&mut self) {
+    /// Reads until nothing is there, or at least `budget` bytes were. Returns whether there may be more.
+    fn read(&mut self, budget: usize) -> bool {
         let mut buffer = Vec::with_capacity(4096);
-        loop {
+        let mut read = 0;
+        while read < budget {
             buffer.clear();
             match read_into(&self.fd, &mut buffer) {
-                Ok(1..) => {
+                Ok(count @ 1..) => {
+                    read += count;
                     let room = self.max - self.text.len();
                     self.cut |= buffer.len() > room;
                     self.text.extend_from_slice(&buffer[..buffer.len().min(room)]);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(_) | Err(_) => return,
+                Ok(_) | Err(_) => return false,
             }
         }
+        true
+    }
+
+    /// Bytes that the pipe can hold: its owner may have changed it (F_SETPIPE_SZ).
+    fn capacity(&self) -> usize {
+        let size = fcntl(&self.fd, FcntlArg::F_GETPIPE_SZ).unwrap_or_default();
+        usize::try_from(size).unwrap_or_default().max(READ_BUDGET)
     }
 }
 
@@ -180,6 +215,24 @@ mod tests {
         let ((answer, stdout), (errors, stderr)) = (pipe().expect("a pipe"), pipe().expect("a pipe"));
         let pid = Pid::new(i32::MAX).expect("positive");
         (Operation::new(1, pid, task, answer, errors), [stdout, stderr])
+    }
+
+    /// One that says more than can be read holds up nothing: neither while it is at work, nor at its end,
+    /// when a process that it has left behind goes on.
+    #[test]
+    fn one_that_floods_is_read_in_turns() {
+        let (mut operation, [stdout, _stderr]) = at_work(Task::Freeze);
+        fcntl(&stdout, FcntlArg::F_SETPIPE_SZ(4 * READ_BUDGET as i32)).expect("a larger pipe");
+        let write = |size| nix::unistd::write(&stdout, &vec![b'x'; size]).expect("room in the pipe");
+        assert_eq!(write(4 * READ_BUDGET), 4 * READ_BUDGET);
+        assert!(operation.read() && operation.read());
+        assert_eq!(operation.answer.text.len(), 2 * READ_BUDGET);
+        write(2 * READ_BUDGET);
+        let flood = std::thread::spawn(move || while nix::unistd::write(&stdout, &[b'y'; 4096]).is_ok() {});
+        let (_, _, outcome) = operation.end(Exit::Code(0));
+        let answer = outcome.expect("an answer");
+        assert!((6 * READ_BUDGET..7 * READ_BUDGET).contains(&answer.len()), "{}", answer.len());
+        flood.join().expect("the pipe was closed");
     }
 
     /// One that hangs is killed, whatever it is at work for: nobody waits for it for ever.

@@ -50,6 +50,7 @@ impl Supervisor {
                     // Its program goes on where it was.
                     self.note_started(Cause::Runtime);
                 }
+                self.container.pump.give_back();
                 self.untidy = true;
             }
             Effect::Failed(failure) => self.fail(&failure),
@@ -72,6 +73,7 @@ impl Supervisor {
                 self.end_sessions();
                 self.let_go();
             }
+            Effect::RunHooks(HookStage::Exited) if self.awaits_sessions() => {}
             Effect::RunHooks(stage) => return self.run_hooks(stage),
             Effect::SignalHook(signal) => self.signal_hook(signal),
             Effect::Delete => return self.begin_teardown(),
@@ -218,6 +220,15 @@ impl Supervisor {
         }
         // What is run from here on finds the state that it is run in.
         self.save_state();
+        self.let_orphans_go();
+    }
+
+    /// The container is let go of: no orphan is to come here any more, unless it may be a session that a
+    /// runtime has just started.
+    pub(super) fn let_orphans_go(&self) {
+        if self.sessions.are_being_launched() {
+            return;
+        }
         if let Err(error) = process::set_subreaper(false) {
             log::warn!("cannot stop being a subreaper: {}", reason(&error));
         }

@@ -42,7 +42,7 @@ impl Supervisor {
             Request::Kill(kill) if kill.all => self.kill_all(id, tag, kill.signal),
             Request::Kill(kill) => self.kill_process(kill.signal, kill.exec.as_deref(), cause),
             Request::Resize(resize) => self.resize_by_request(resize, cause),
-            Request::CloseStdin(close) => self.close_stdin(close.exec.as_deref(), cause),
+            Request::CloseStdin(close) => self.close_stdin(id, close.exec.as_deref()),
             Request::Exec(exec) => self.exec(id, tag, exec),
             Request::Wait(wait) => match &wait.exec {
                 Some(exec) => self.wait_for_session(id, tag, exec),
@@ -60,9 +60,10 @@ impl Supervisor {
             }
             Request::Logs(logs) => self.logs(id, tag, logs),
             Request::ReopenLogs => {
-                self.sinks.reopen();
-                self.announce(What::LogsReopened, cause);
-                let files = u64::from(self.plan.logs.file.is_some());
+                let files = self.sinks.reopen();
+                if files > 0 {
+                    self.announce(What::LogsReopened, cause);
+                }
                 Ok(Some(Body::Reopened(body::Reopened { files })))
             }
             Request::Stop(stop) => self.stop(id, tag, stop),
@@ -113,16 +114,16 @@ impl Supervisor {
         done()
     }
 
-    fn close_stdin(&mut self, exec: Option<&str>, cause: Cause) -> Answer {
+    fn close_stdin(&mut self, id: ControlId, exec: Option<&str>) -> Answer {
         let whom = self.target(Op::CloseStdin, exec)?;
         let why = match self.at(whom) {
             Some(At { process, reactor, .. }) => match process.stdio {
                 Stdio::Pipes { stdin: true, .. } => {
                     // One that has ended stays so, and that is no news.
                     if process.input.fd().is_some() {
-                        process.input.end();
+                        process.input.end(id as u64);
                         process.move_input(reactor);
-                        self.announce(What::StdinClosed { exec: exec.map(str::to_owned) }, cause);
+                        self.tell_changes(whom);
                     }
                     return done();
                 }
@@ -139,6 +140,9 @@ impl Supervisor {
     fn wait(&mut self, id: ControlId, tag: Option<&Tag>, stage: Stage) -> Answer {
         if self.reached(stage) {
             return Ok(Some(self.waited(stage)));
+        }
+        if self.finished.is_some() {
+            return Err(never_reached());
         }
         self.check_in_flight(id, Op::Wait)?;
         self.waiters.push(Waiter { client: id, tag: tag.cloned(), stage, of: CONTAINER });
@@ -225,6 +229,11 @@ fn done() -> Answer {
 
 fn exited(exit: Exit) -> Body {
     Body::Waited(Box::new(body::Waited { stage: Stage::Exited, exit: Some(exit), record: None }))
+}
+
+/// What a wait comes to that is still there at the supervisor's end.
+pub(super) fn never_reached() -> Failure {
+    Failure::new(ErrorCode::Gone, "wait: the supervisor ends, and the container is not deleted")
 }
 
 fn no_such_exec(name: &str) -> Failure {

@@ -9,13 +9,13 @@ use conward_protocol::request::Update;
 use conward_protocol::{Cause, ErrorCode, Exit, Failure, Op, Signal, State, Tag, What};
 
 use super::operations::{self, Operation, OperationId, Task};
-use super::requests::Answer;
+use super::requests::{Answer, never_reached};
 use super::source::{CONTAINER, Source};
 use super::{Supervisor, ps};
 use crate::core::{self, Event};
 use crate::error::reason;
 use crate::pid::Pid;
-use crate::reactor::Watch;
+use crate::reactor::{Ready, Watch};
 use crate::serve::control::ControlId;
 use crate::sys::file::sealed;
 use crate::sys::process;
@@ -36,8 +36,6 @@ impl Supervisor {
     pub(super) fn kill_all(&mut self, id: ControlId, tag: Option<&Tag>, signal: Signal) -> Answer {
         let task = Task::Request { client: id, tag: tag.cloned(), op: Op::Kill, signal: Some(signal) };
         let number = signal.number().to_string();
-        // The container may end before the runtime has.
-        self.evidence.sent(signal.number(), Cause::Client { client: id as u64, op: Some(Op::Kill) });
         self.ask_runtime_with(task, Op::Kill, &["kill", "--all", &number], None)
     }
 
@@ -64,8 +62,15 @@ impl Supervisor {
         if let Some(client) = task.client() {
             self.check_in_flight(client, op)?;
         }
+        let promised = task.sends();
         match self.spawn_operation(task, verb, input) {
-            Ok(()) => Ok(None),
+            Ok(operation) => {
+                if let Some((signal, cause)) = promised {
+                    // The container may end before the runtime has.
+                    self.evidence.promised(operation, signal, cause);
+                }
+                Ok(None)
+            }
             Err(error) => {
                 let program = &self.plan.runtime.program;
                 let message = format!("{op}: start OCI runtime {program}: {}", reason(&error));
@@ -80,7 +85,7 @@ impl Supervisor {
         task: Task,
         verb: &[&str],
         input: Option<BorrowedFd<'_>>,
-    ) -> io::Result<()> {
+    ) -> io::Result<OperationId> {
         let call = &self.plan.runtime;
         let mut argv = vec![call.program.clone()];
         argv.extend(call.global_args.iter().cloned());
@@ -98,22 +103,23 @@ impl Supervisor {
             extra: Extra::default(),
         }
         .start()?;
-        let operation = Operation::new(self.next_operation, pid, task, answer, errors);
+        let id = self.next_operation;
+        let operation = Operation::new(id, pid, task, answer, errors);
         self.next_operation += 1;
         for output in operation.outputs() {
-            if let Err(error) = self.reactor.watch(output, Source::Operation(operation.id).id(), Watch::Reads)
-            {
+            if let Err(error) = self.reactor.watch(output, Source::Operation(id).id(), Watch::Reads) {
                 log::warn!("cannot watch the runtime's output: {}", reason(&error));
             }
         }
         self.operations.push(operation);
-        Ok(())
+        Ok(id)
     }
 
     /// The runtime has said something.
     pub(super) fn on_operation(&mut self, id: OperationId) {
-        if let Some(operation) = self.operations.iter_mut().find(|operation| operation.id == id) {
-            operation.read();
+        let operation = self.operations.iter_mut().find(|operation| operation.id == id);
+        if operation.is_some_and(Operation::read) {
+            self.reactor.again(Ready::to_read(Source::Operation(id).id()));
         }
     }
 
@@ -126,7 +132,9 @@ impl Supervisor {
         for output in operation.outputs() {
             self.reactor.forget(output);
         }
+        let id = operation.id;
         let (task, killed, outcome) = operation.end(exit);
+        self.evidence.kept(id, outcome.is_ok());
         match task {
             Task::Request { client, tag, op, signal } => {
                 let outcome = match (op, outcome) {
@@ -231,8 +239,7 @@ impl Supervisor {
     /// work are ended.
     pub(super) fn give_up_operations(&mut self) {
         for waiter in std::mem::take(&mut self.waiters) {
-            let message = "wait: the supervisor ends, and the container is not deleted";
-            self.reply(waiter.client, waiter.tag, Err(Failure::new(ErrorCode::Gone, message)));
+            self.reply(waiter.client, waiter.tag, Err(never_reached()));
         }
         for operation in std::mem::take(&mut self.operations) {
             if let Err(error) = process::signal_child(operation.pid, libc::SIGKILL) {

@@ -1,6 +1,5 @@
 //! What a ready descriptor leads to.
 
-use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -20,9 +19,8 @@ use crate::sys::signals::RELAYED;
 const READ_BUDGET: usize = 4;
 /// Clients that are accepted in one turn: all that can have been waiting when it began.
 const ACCEPT_BUDGET: usize = attach::BACKLOG as usize + 1;
-/// When those are accepted for whom there was no descriptor or no memory: nothing says when there is. A
-/// line of diagnostics each time.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+/// How long buffers are kept after the last read that took much: one wake-up more, and then none.
+const QUIET: Duration = Duration::from_secs(1);
 
 impl Supervisor {
     /// Lets one source go on. (With a frame of its own, so that the loop's stays small.)
@@ -57,12 +55,8 @@ impl Supervisor {
         self.catch_up_sessions(now);
         self.retire_channels(CONTAINER, now);
         self.catch_up_with(CONTAINER, now);
+        self.run_hooks_after_sessions(now);
         self.finish_after_sessions(now);
-        if self.accept_again.is_some_and(|again| now >= again) {
-            self.accept_again = None;
-            self.on_attach();
-            self.on_control();
-        }
         self.write_overdue(now);
         self.kill_late_operations(now);
         self.stop_overdue(now);
@@ -73,8 +67,22 @@ impl Supervisor {
         self.turn_hooks(now);
         self.look_whether_abandoned();
         self.save_state();
+        self.accept_again(now);
         self.let_readers_go(now);
         self.wake_readings();
+        self.give_back(now);
+    }
+
+    /// Frees what only much output needs, when there was none for a while.
+    fn give_back(&mut self, now: Instant) {
+        if self.container.pump.took_much() {
+            self.quiet_at = Some(now + QUIET);
+        } else if self.quiet_at.is_some_and(|at| now >= at) {
+            self.quiet_at = None;
+            self.container.pump.give_back();
+            self.sinks.give_back();
+            self.untidy = true;
+        }
     }
 
     /// The same for one process.
@@ -178,19 +186,14 @@ impl Supervisor {
             let Some(attach) = &self.endpoints.attach else { return };
             match attach.accept() {
                 Ok(None) => return,
-                Ok(Some(fd)) => self.add_client(fd),
-                Err(error) => return self.accept_later("an attach client", &error),
+                Ok(Some(fd)) => {
+                    self.refused.is_over();
+                    self.add_client(fd);
+                }
+                Err(error) => return self.refused.note("an attach client", &error),
             }
         }
         self.reactor.again(Ready::to_read(Source::Attach.id()));
-    }
-
-    /// Whoever wants to be accepted waits a little longer.
-    pub(super) fn accept_later(&mut self, whom: &str, error: &io::Error) {
-        if self.accept_again.is_none() {
-            log::warn!("cannot accept {whom}: {}", reason(error));
-            self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
-        }
     }
 
     fn on_fifo(&mut self, source: Source) {

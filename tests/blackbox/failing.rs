@@ -30,6 +30,24 @@ fn failure(place: &Place, terminal: bool) -> Message {
     message
 }
 
+/// The launcher has done its part, whichever of both is quicker, and the sync pipe has the reason.
+#[test]
+fn a_supervisor_that_lacks_what_it_needs_leaves_no_pid_file() {
+    for _ in 0..20 {
+        let place = place();
+        fs::create_dir_all(place.bundle().join("ctl/in-the-way")).expect("a directory");
+        place.script(&Script::of([Step::AwaitStart]));
+        let mut running = Launch::create(&place).start();
+        running.go();
+        let message = running.message();
+        assert_eq!(message.number, -1, "{message:?}");
+        assert!(message.text.as_ref().is_some_and(|text| text.contains("ctl")), "{message:?}");
+        running.no_more_messages();
+        assert_eq!(running.launched().status, 0);
+        assert!(!place.path("conmon.pid").exists());
+    }
+}
+
 fn tmp(place: &Place) -> std::path::PathBuf {
     let tmp = place.path("tmp");
     fs::create_dir_all(&tmp).expect("TMPDIR of the test");

@@ -129,6 +129,7 @@ fn a_runtime_that_fails_is_told_and_may_be_asked_again() {
             (Exit::Signal(9), Some(Exit::Code(1)), Some("device busy"))
         );
 
+        assert_eq!(client.ok("reopen-logs")["files"], 0, "all is logged, and the file closed");
         place.script(&pausing());
         client.send("delete tag=d\n");
         let (events, answers) = end(&mut client, "d");

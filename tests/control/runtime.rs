@@ -134,6 +134,23 @@ fn all_processes_get_a_signal_by_the_runtime() {
     container.end();
 }
 
+/// Who has killed the container then was not who has tried before.
+#[test]
+fn a_signal_that_was_not_sent_is_nobodys() {
+    let place = place();
+    let fails = [Step::err("no such cgroup\n"), Step::Exit(3)];
+    let mut container = container(&place, Script::default().at("kill", fails), &[]);
+    container.client.ok("start");
+    container.client.refused("kill KILL all");
+    container.client.ok("subscribe 0");
+    let (status, told) = container.end();
+    let exited = told.iter().find_map(|message| match message {
+        Message::Event(event) if matches!(event.what, What::Exited { .. }) => Some(&event.cause),
+        _ => None,
+    });
+    assert_eq!((status, exited), (137, Some(&Cause::Container)));
+}
+
 /// Its program is short, and nothing holds up the supervisor's end but the runtime.
 #[test]
 fn a_start_is_answered_though_the_container_ends_before_the_runtime() {

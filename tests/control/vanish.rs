@@ -3,7 +3,7 @@
 use conward_protocol::{Cause, Exit, Op, State, What};
 use conward_testkit::{PATIENCE, Script, Step, descriptors, wait_for, wait_until};
 
-use crate::client::{Client, connect};
+use crate::client::{Client, connect, line};
 use crate::states::request;
 use crate::{container, created, in_state, place};
 
@@ -141,5 +141,31 @@ fn beside_idle_clients_the_supervisor_is_quiet() {
     drop((waiting, half, broken, deaf));
     container.client.ok("state");
     container.running.monitor().must_be_quiet();
+    container.end();
+}
+
+/// A listener tells of them once, and nobody tells when descriptors have become free.
+#[test]
+fn clients_that_cannot_be_accepted_are_accepted_later() {
+    let place = place();
+    let mut container = container(&place, Script::default(), &[]);
+    container.client.ok("start");
+    container.client.ok("subscribe");
+    let pid = container.running.monitor().pid();
+    let limit = |number: u32| {
+        let mut prlimit = std::process::Command::new("prlimit");
+        let status = prlimit.args(["--pid", &pid.to_string(), &format!("--nofile={number}:")]).status();
+        assert!(status.expect("prlimit").success());
+    };
+    limit(0);
+    let mut manager = connect(&place).expect("a connection");
+    let _attached = container.running.attach();
+    // It has looked at the listeners before it answers the second.
+    container.client.ok("kill CONT");
+    container.client.ok("kill CONT");
+    limit(256);
+    let greeting = line(&mut manager, &mut Vec::new()).expect("a greeting");
+    assert!(greeting.starts_with(b"{"), "{}", String::from_utf8_lossy(&greeting));
+    while !matches!(container.client.event().what, What::ClientAttached { .. }) {}
     container.end();
 }

@@ -2,8 +2,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use signal_hook::consts::SIGTSTP;
+use signal_hook::low_level::emulate_default_handler;
 
 use crate::error::Error;
 
@@ -72,6 +74,6 @@ impl AsFd for Signals {
 
 /// Stops us until somebody continues us, as SIGTSTP would where it is not blocked.
 pub fn stop() {
-    // It cannot be blocked or ignored (signal(7)), so it cannot fail for a process that lives.
-    let _ = raise(Signal::SIGSTOP);
+    // By SIGSTOP, which cannot be blocked or ignored (signal(7)), so this cannot fail.
+    let _ = emulate_default_handler(SIGTSTP);
 }

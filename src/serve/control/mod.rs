@@ -22,7 +22,7 @@ use crate::sys::io::read_into;
 use crate::sys::socket;
 
 /// Clients that may wait to be accepted.
-const BACKLOG: i32 = 64;
+pub const BACKLOG: i32 = 64;
 /// Bytes that are read from one client in one turn.
 const READ_MAX: usize = 16 * 1024;
 

@@ -162,7 +162,7 @@ impl JournalSink {
             }
             return;
         };
-        let (done, result) = self.push(held.at, held.stream, held.whose, &held.bytes);
+        let (done, result) = self.push_held(&held);
         if done > 0 {
             held.bytes.drain(..done);
             held.until = now + PATIENCE;
@@ -180,7 +180,7 @@ impl JournalSink {
     /// wait.
     pub fn finish(&mut self, now: Timestamp) {
         if let Some(held) = self.held.take()
-            && let (done, Err(refusal)) = self.push(held.at, held.stream, held.whose, &held.bytes)
+            && let (done, Err(refusal)) = self.push_held(&held)
         {
             self.lose(held.stream, held.whose, &held.bytes[done..], held.at, now, refusal);
         }
@@ -209,6 +209,17 @@ impl JournalSink {
     /// What became of this stream's bytes.
     pub fn counts(&self, stream: Stream, whose: Whose) -> Counts {
         self.streams[stream as usize].counts[whose as usize]
+    }
+
+    /// The same for what was held back. Lines of sessions may wait because the container's could not be ended
+    /// before them.
+    fn push_held(&mut self, held: &Held) -> (usize, Result<(), Refusal>) {
+        if held.whose == Whose::Session
+            && let Err(refusal) = self.cut(held.at, held.stream)
+        {
+            return (0, Err(refusal));
+        }
+        self.push(held.at, held.stream, held.whose, &held.bytes)
     }
 
     /// Sends what is complete in `output`. Returns how much of it was taken.

@@ -159,6 +159,25 @@ fn a_full_journal_holds_sessions_back_and_loses_nothing() {
     assert_eq!(log.counts(Stream::Stdout).journal.unwrap(), Counts::default());
 }
 
+#[test]
+fn in_a_full_journal_the_line_of_the_container_is_ended_before_those_of_sessions() {
+    let journald = Journald::running();
+    let (mut log, mut session) = (journal(&journald), Sinks::of_session(true));
+    log.write(at(0), Stream::Stdout, &[b'x'; 9000]);
+    write(&mut log, &mut session, "s1\n");
+    assert_eq!(journald.messages(), ["x".repeat(8192)]);
+    // Its queue is full before their time is over.
+    let other = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    other.set_nonblocking(true).unwrap();
+    while other.send_to(b"MESSAGE=other\n", journald.path()).is_ok() {}
+    log.turn(Instant::now() + Duration::from_secs(1));
+    assert!(log.blocked());
+    journald.messages();
+    log.turn(Instant::now());
+    log.write(at(2), Stream::Stdout, b"yz\n");
+    assert_eq!(journald.messages(), ["x".repeat(808) + "\n", "s1\n".into(), "yz\n".into()]);
+}
+
 #[derive(Clone, Debug)]
 enum Output {
     Container(Vec<u8>),

@@ -3,11 +3,11 @@
 use std::io::{Read, Write};
 
 use conward_protocol::body::Descriptor::{Stdin as Input, Stdout};
-use conward_protocol::request::{Attach, CloseStdin, Stdin, Stream};
-use conward_protocol::{Cause, ErrorCode, Request, What};
-use conward_testkit::{Launch, Pattern, Place, Script, Step, Sum};
+use conward_protocol::request::{Attach, CloseStdin, Stdin, Stream, Subscribe};
+use conward_protocol::{Cause, ErrorCode, Event, Op, Request, What};
+use conward_testkit::{Launch, Pattern, Place, Script, Step, Sum, wait_until};
 
-use super::{attach, await_event, await_gone, both, manager, refused, rest, watcher, writer};
+use super::{attach, await_event, await_gone, both, manager, refused, rest, stats, watcher, writer};
 use crate::{launch, place};
 
 /// Ways of supervising a container with an input, and whether clients of the attach socket end it.
@@ -115,6 +115,45 @@ fn input_that_has_ended_is_no_input() {
     }
     attach(&mut client, both());
     gate.open();
+    running.status();
+}
+
+/// A full pipe puts the end off, whoever asks for it meanwhile: the first has ended it.
+#[test]
+fn the_end_is_told_once_and_when_it_has_come() {
+    let place = place();
+    let mut gate = place.gate("gate");
+    let steps = [Step::AwaitStart, Step::Await(gate.path().into()), Step::Checksum];
+    place.script(&Script::of(steps));
+    let mut running = launch(&place).args(["-i", "--leave-stdin-open"]).start().created();
+    let (mut client, mut other) = (manager(&place), manager(&place));
+    let mut streams = attach(&mut client, writer(Stdin::Shared));
+    let stdout = streams.take(Stdout);
+    place.start_container();
+    // More than a pipe holds, and less than is taken of a client at once.
+    streams.take(Input).write_all(&[b'x'; 100_000]).expect("input is taken");
+    wait_until("the pipe is full", || stats(&mut client).stdin >= 64 * 1024);
+    client.call(Request::Subscribe(Subscribe { since: None })).expect("a subscription");
+    let end = || Request::CloseStdin(CloseStdin { exec: None });
+    client.call(end()).expect("an end");
+    other.call(end()).expect("an end");
+    client.call(end()).expect("an end");
+    stats(&mut client);
+    let told = |event: &Event| match &event.what {
+        What::StdinClosed { .. } => Some(Some(event.cause.clone())),
+        What::Exited { .. } => Some(None),
+        _ => None,
+    };
+    assert_eq!(
+        std::iter::from_fn(|| client.try_receive().expect("no failure")).count(),
+        0,
+        "it has not ended"
+    );
+    gate.open();
+    let by = Cause::Client { client: client.greeting().client, op: Some(Op::CloseStdin) };
+    assert_eq!(await_event(&mut client, told), Some(by));
+    assert_eq!(await_event(&mut client, told), None);
+    assert_eq!(rest(&stdout), format!("{}\n", Sum::of(&[b'x'; 100_000])).into_bytes());
     running.status();
 }
 

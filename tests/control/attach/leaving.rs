@@ -118,7 +118,8 @@ fn who_does_not_read_is_dropped_and_told_of() {
     let heard = rest(&deaf.take(Stdout));
     let text = pattern.bytes();
     assert!(text.starts_with(&heard) && lost > 0 && heard.len() + lost as usize <= text.len());
-    assert!(lost as usize >= 4 << 20, "dropped for {lost} bytes");
+    // What waits is bounded by what it costs, which is a little more than its bytes.
+    assert!(lost as usize >= (4 << 20) - (64 << 10), "dropped for {lost} bytes");
     // It has not closed its input, so the container's has not ended: another may write.
     let error = deaf.take(Input).write_all(b"x").expect_err("it is closed");
     assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);

@@ -226,7 +226,9 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            if self.launched().status == 0 {
+            // One whose launch has failed may have taken its pid file back.
+            let named = self.monitor.is_some() || self.pid_file.as_ref().is_none_or(|file| file.exists());
+            if self.launched().status == 0 && named {
                 self.status();
             }
             return;
