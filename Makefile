@@ -19,7 +19,7 @@ RUN_PROBE = mkdir -p $(TARGET) && echo 'fn main() { println!("{:?}", std::env::a
 	| rustc --target $(HOST) $(STATIC) $(SHORT) -o $(PROBE) - && $(PROBE)
 FLAGS = $(eval FLAGS := $(STATIC) $(if $(shell ($(RUN_PROBE)) 2>/dev/null),$(SHORT)))$(FLAGS)
 
-.PHONY: all build test demo bench lint install clean
+.PHONY: all build test demo bench faults lint install clean
 
 all: build
 
@@ -47,6 +47,12 @@ bench: build
 	tests/setup
 	RUSTFLAGS='$(FLAGS)' cargo build --release --target $(HOST) --package conward-bench
 	$(TARGET)/$(HOST)/release/conward-bench --ours $(BIN)
+
+# Every system call of a life made to fail, in each of the ways in which it may; `test` tries a sample.
+faults: build
+	tests/setup
+	cargo build --workspace
+	CONWARD_BIN=$(BIN) CONWARD_FAULTS=all cargo nextest run --test faults
 
 lint:
 	cargo fmt --all --check

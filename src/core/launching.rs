@@ -28,7 +28,7 @@ impl Core {
     pub(super) fn spawning(&mut self, now: Instant, event: Event, out: &mut Vec<Effect>) -> Phase {
         match event {
             Event::Answered(Answer::Spawned(Ok(runtime))) => {
-                Phase::Launching { runtime, early: Early::default() }
+                Phase::Launching { runtime, early: Early::default(), signal: None }
             }
             Event::Answered(Answer::Spawned(Err(text))) => self.fail(now, Failure::Spawn(text), out),
             Event::Go
@@ -46,16 +46,22 @@ impl Core {
         &self,
         runtime: Pid,
         mut early: Early,
+        mut signal: Option<i32>,
         event: Event,
         out: &mut Vec<Effect>,
     ) -> Phase {
         match event {
             Event::Reaped(pid, status) if pid == runtime => {
                 out.push(Effect::Settle);
-                return Phase::Settling { status, early, signal: None };
+                return Phase::Settling { status, early, signal };
             }
             Event::Reaped(pid, exit) => early.remember(pid, exit),
-            Event::Signalled(signal) => out.push(Effect::SignalRuntime(runtime, signal)),
+            Event::Signalled(number) => {
+                out.push(Effect::SignalRuntime(runtime, number));
+                // A runtime that the signal ends may have started the process of an exec already, which is
+                // judged by its pid file alone.
+                signal = self.shape.exec.then_some(number);
+            }
             Event::Go
             | Event::Departed(_)
             | Event::DeleteAsked
@@ -63,7 +69,7 @@ impl Core {
             | Event::Answered(_)
             | Event::Tick => {}
         }
-        Phase::Launching { runtime, early }
+        Phase::Launching { runtime, early, signal }
     }
 
     /// The container's pid, or why there is no container. An exec is judged by its pid file alone:

@@ -87,8 +87,8 @@ enum Phase {
     Gated,
     /// The runtime is about to be started.
     Spawning,
-    /// The runtime runs.
-    Launching { runtime: Pid, early: Early },
+    /// The runtime runs. The signal is the last one that the process, not only the runtime, is to get.
+    Launching { runtime: Pid, early: Early, signal: Option<i32> },
     /// The runtime has ended; what it left is being looked at. This phase and the next pass within
     /// one turn of the loop today, but nothing here relies on that.
     Settling { status: Exit, early: Early, signal: Option<i32> },
@@ -162,7 +162,7 @@ impl Core {
         self.phase = match phase {
             Phase::Gated => self.gated(now, event, out),
             Phase::Spawning => self.spawning(now, event, out),
-            Phase::Launching { runtime, early } => self.launching(runtime, early, event, out),
+            Phase::Launching { runtime, early, signal } => self.launching(runtime, early, signal, event, out),
             Phase::Settling { status, early, signal } => {
                 self.settling(now, status, early, signal, event, out)
             }

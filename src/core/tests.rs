@@ -378,3 +378,18 @@ proptest! {
         }
     }
 }
+
+/// The signal reaches the runtime, and the process that it may have started before.
+#[test]
+fn an_exec_that_is_launched_outlives_no_signal() {
+    for (exec, late) in [(true, vec![Effect::SignalContainer(9)]), (false, vec![])] {
+        let mut run = Run::new(Shape { exec, ..CREATE });
+        run.feed(Event::Go);
+        run.feed(Event::Answered(Answer::Spawned(Ok(pid(10)))));
+        assert_eq!(run.feed(Event::Signalled(9)), [Effect::SignalRuntime(pid(10), 9)]);
+        run.feed(Event::Reaped(pid(10), Exit::Code(0)));
+        run.feed(settled(20));
+        let effects = run.feed(Event::Answered(Answer::Adopted(Ok(()))));
+        assert_eq!(effects, [vec![Effect::Launched(pid(20))], late].concat());
+    }
+}

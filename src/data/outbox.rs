@@ -22,6 +22,8 @@ pub const GRACE: Duration = Duration::from_secs(3);
 /// How long a client may take for the rest after the container's end was recorded. Others wait for
 /// the end of the supervisor, so this is not prolonged by reading slowly.
 pub const PARTING_LIMIT: Duration = Duration::from_secs(30);
+/// How long the kernel is given to find memory for a packet: nothing says when it has some.
+const MEMORY_PAUSE: Duration = Duration::from_millis(20);
 /// What a piece costs beside its bytes, so that many tiny ones are bounded too.
 const PIECE_COST: usize = 48;
 
@@ -57,6 +59,8 @@ pub struct Outbox {
     bound: usize,
     /// When the client must have caught up, or at the end taken everything.
     deadline: Option<Instant>,
+    /// When to try again what the kernel had no memory for.
+    again: Option<Instant>,
     /// Nothing will be added any more.
     sealed: bool,
     /// The deadline is the last one.
@@ -73,6 +77,7 @@ impl Outbox {
             cost: 0,
             bound: 0,
             deadline: None,
+            again: None,
             sealed: false,
             parting: false,
         }
@@ -99,7 +104,7 @@ impl Outbox {
         }];
         for payload in output.chunk.chunks(PAYLOAD_MAX) {
             let parts = [IoSlice::new(&header), IoSlice::new(payload)];
-            if !(self.pieces.is_empty() && try_send(to, &parts)?.is_some()) {
+            if !(self.pieces.is_empty() && self.try_send(to, &parts)?.is_some()) {
                 self.keep([&header, payload].concat());
             }
         }
@@ -108,7 +113,7 @@ impl Outbox {
 
     fn send_bytes(&mut self, to: BorrowedFd<'_>, mut rest: &[u8]) -> io::Result<()> {
         while self.pieces.is_empty() && !rest.is_empty() {
-            let Some(sent) = try_send(to, &[IoSlice::new(rest)])? else { break };
+            let Some(sent) = self.try_send(to, &[IoSlice::new(rest)])? else { break };
             rest = &rest[sent..];
         }
         if !rest.is_empty() {
@@ -124,14 +129,18 @@ impl Outbox {
 
     /// Sends what was kept, as far as the client takes it.
     pub fn flush(&mut self, to: BorrowedFd<'_>) -> io::Result<()> {
-        while let Some(piece) = self.pieces.front() {
-            let Some(sent) = try_send(to, &[IoSlice::new(&piece[self.begun..])])? else { break };
-            self.begun += sent;
-            self.cost -= sent;
+        while let Some(piece) = self.pieces.pop_front() {
+            let sent = self.try_send(to, &[IoSlice::new(&piece[self.begun..])])?;
+            self.begun += sent.unwrap_or(0);
+            self.cost -= sent.unwrap_or(0);
             if self.begun == piece.len() {
                 self.begun = 0;
                 self.cost -= PIECE_COST;
-                self.pieces.pop_front();
+                continue;
+            }
+            self.pieces.push_front(piece);
+            if sent.is_none() {
+                break;
             }
         }
         if self.pieces.is_empty() {
@@ -153,7 +162,7 @@ impl Outbox {
         self.pieces = VecDeque::new();
         self.begun = 0;
         self.cost = 0;
-        self.deadline = None;
+        (self.deadline, self.again) = (None, None);
     }
 
     /// The stream has ended: what is kept is all that will come.
@@ -197,15 +206,28 @@ impl Outbox {
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
-}
 
-/// Sends what there is room for, a packet whole or not at all; `None` if there is none now.
-fn try_send(to: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-    match sendmsg::<()>(to.as_raw_fd(), parts, &[], flags, None) {
-        Ok(sent) => Ok(Some(sent)),
-        // ENOBUFS: the kernel is short of memory for sockets, which passes.
-        Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS) => Ok(None),
-        Err(error) => Err(error.into()),
+    /// When [`Outbox::flush`] may do better than it did, although the client has done nothing.
+    pub fn again(&self) -> Option<Instant> {
+        self.again
+    }
+
+    /// Sends what there is room for, a packet whole or not at all; `None` if there is none now.
+    fn try_send(&mut self, to: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        self.again = None;
+        loop {
+            match sendmsg::<()>(to.as_raw_fd(), parts, &[], flags, None) {
+                Ok(sent) => return Ok(Some(sent)),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return Ok(None),
+                // The kernel is short of memory for sockets (in this cgroup), which passes.
+                Err(Errno::ENOBUFS | Errno::ENOMEM) => {
+                    self.again = Some(Instant::now() + MEMORY_PAUSE);
+                    return Ok(None);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }

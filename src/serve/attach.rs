@@ -95,8 +95,13 @@ fn make_link(link: PathBuf, bundle: &Path) -> Result<(PathBuf, Mark), Error> {
         Err(error) => return Err(Error::io(&doing, error)),
     }
     symlink(bundle, &link).map_err(|e| Error::io(&doing, e))?;
-    let mark = Mark::of(&link).map_err(|e| Error::io(&doing, e))?;
-    Ok((link, mark))
+    match Mark::of(&link) {
+        Ok(mark) => Ok((link, mark)),
+        Err(error) => {
+            remove(&link);
+            Err(Error::io(&doing, error))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -51,10 +51,10 @@ pub fn send(pipe: impl AsFd, message: &[u8]) -> io::Result<()> {
     // The descriptor is shared with the caller, so it cannot be made non-blocking. But no one else
     // writes to it: what poll(2) finds room for still has room a moment later.
     let mut ready = [PollFd::new(pipe.as_fd(), PollFlags::POLLOUT)];
-    if poll(&mut ready, PollTimeout::ZERO)? == 0 {
+    if uninterrupted(|| poll(&mut ready, PollTimeout::ZERO))? == 0 {
         return Err(Errno::EAGAIN.into());
     }
-    match write(&pipe, message) {
+    match uninterrupted(|| write(&pipe, message)) {
         // A reader that left earlier messages unread when it closed its socket is gone just so.
         Err(Errno::ECONNRESET) => Err(Errno::EPIPE.into()),
         Err(errno) => Err(errno.into()),
@@ -62,6 +62,16 @@ pub fn send(pipe: impl AsFd, message: &[u8]) -> io::Result<()> {
         Ok(taken) => {
             let text = format!("{taken} of {} bytes were taken", message.len());
             Err(io::Error::new(io::ErrorKind::WriteZero, text))
+        }
+    }
+}
+
+/// Calls again what a signal has interrupted.
+fn uninterrupted<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            other => return other,
         }
     }
 }

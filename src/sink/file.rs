@@ -233,10 +233,13 @@ impl FileSink {
         }
     }
 
-    /// The size of the file; `None` if there is none, or it has no name any more.
+    /// The size of the file; `None` if there is none, or it has no name any more. One that cannot be looked
+    /// at is taken to be as it was.
     fn linked(&self) -> Option<u64> {
-        let metadata = self.file.as_ref().ok()?.metadata().ok()?;
-        (metadata.nlink() > 0).then_some(metadata.len())
+        match self.file.as_ref().ok()?.metadata() {
+            Ok(metadata) => (metadata.nlink() > 0).then_some(metadata.len()),
+            Err(_) => Some(self.size),
+        }
     }
 
     /// Counts what went into a removed file as lost, as far back as it was known to have a name.

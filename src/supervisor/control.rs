@@ -225,8 +225,12 @@ impl Supervisor {
         }
     }
 
-    /// Keeps an event, and tells it to all who subscribed.
+    /// Keeps an event, and tells it to all who subscribed. What happens while the last of them are served is
+    /// none any more: `deleted` is the last.
     pub(super) fn announce(&mut self, what: What, cause: Cause) {
+        if self.finished.is_some() {
+            return;
+        }
         self.note_transition(&what);
         let line = self.life.note(what, cause);
         for id in self.subscribers.clone() {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use conward_protocol::limits::REPLAY_MAX;
+use conward_protocol::record::HookStage;
 use conward_protocol::request::{Exec, Stdin};
 use conward_protocol::{ErrorCode, Failure, Op, Tag};
 use serde_json::{Map, Value};
@@ -182,6 +183,23 @@ impl Supervisor {
         self.sessions.until = Some(Instant::now() + SESSIONS_LIMIT);
         for whom in self.sessions.ids() {
             self.happen(whom, Event::Signalled(libc::SIGKILL));
+        }
+    }
+
+    /// Whether the hooks of the container's end, and all that follows them, are to wait: sessions that were
+    /// just killed may still hold what is cleaned up then.
+    pub(super) fn awaits_sessions(&mut self) -> bool {
+        self.sessions.hooks_due = (!self.sessions.is_empty()).then(|| Instant::now() + KILL_LIMIT);
+        self.sessions.hooks_due.is_some()
+    }
+
+    /// Goes on with these hooks, if they have waited long enough.
+    pub(super) fn run_hooks_after_sessions(&mut self, now: Instant) {
+        if self.sessions.hooks_due.is_some_and(|due| self.sessions.is_empty() || now >= due) {
+            self.sessions.hooks_due = None;
+            if let Some(event) = self.run_hooks(HookStage::Exited) {
+                self.happen(CONTAINER, event);
+            }
         }
     }
 

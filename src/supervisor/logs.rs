@@ -103,10 +103,11 @@ impl Supervisor {
         }
     }
 
-    /// Closes the connections of managers; who reads the log gets the rest first, for as long as attached
-    /// clients may take for theirs.
+    /// Closes the connections of managers; for whom anything waits, or who reads the log, gets the rest first,
+    /// for as long as attached clients may take for theirs.
     pub(super) fn close_control(&mut self) {
-        if self.readings.is_empty() {
+        let waits = self.endpoints.control.as_ref().is_some_and(|control| control.load().1 > 0);
+        if self.readings.is_empty() && !waits {
             self.endpoints.control = None;
         } else {
             self.readings_due = Some(Instant::now() + PARTING_LIMIT);

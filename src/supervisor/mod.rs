@@ -26,6 +26,7 @@ mod record;
 mod refused;
 mod requests;
 mod runtime;
+mod secured;
 mod session_perform;
 mod sessions;
 mod source;
@@ -70,6 +71,7 @@ use process::Process;
 use record::Unwritten;
 use refused::Refused;
 use requests::Waiter;
+use secured::Secured;
 use sessions::Sessions;
 use source::{CONTAINER, ProcessId, Source};
 use stop::Stopping;
@@ -129,6 +131,8 @@ pub struct Supervisor {
     /// The exit status in decimal, once it is known, and the files that still lack it.
     status: String,
     unwritten: Vec<Unwritten>,
+    /// Space for them.
+    secured: Secured,
     /// The end, as soon as nothing is owed to a client or a file.
     finished: Option<u8>,
 }
@@ -252,6 +256,7 @@ impl Supervisor {
             log_complete: false,
             status: String::new(),
             unwritten: Vec::new(),
+            secured: Secured::default(),
             finished: None,
             plan,
         }

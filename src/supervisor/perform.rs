@@ -7,6 +7,7 @@ use std::time::Instant;
 use conward_protocol::record::HookStage;
 use conward_protocol::{Cause, Signal, What};
 
+use super::secured::Secured;
 use super::{CONTAINER, Source, Supervisor};
 use crate::core::{Answer, Effect, Event, Failure, Settled};
 use crate::error::reason;
@@ -26,7 +27,12 @@ impl Supervisor {
     /// Does it, and says what came of it where the lifecycle asked.
     pub(super) fn perform(&mut self, effect: Effect) -> Option<Event> {
         match effect {
-            Effect::Spawn => return Some(Event::Answered(Answer::Spawned(self.spawn_runtime()))),
+            Effect::Spawn => {
+                let spawned = self.spawn_runtime();
+                // While the runtime works, so that nobody waits for it.
+                self.secure_space();
+                return Some(Event::Answered(Answer::Spawned(spawned)));
+            }
             Effect::Settle => return Some(Event::Answered(Answer::Settled(self.settle()))),
             Effect::Adopt(pid) => return Some(self.adopt(pid)),
             Effect::Launched(pid) => {
@@ -67,6 +73,7 @@ impl Supervisor {
                 self.end_sessions();
                 self.let_go();
             }
+            Effect::RunHooks(HookStage::Exited) if self.awaits_sessions() => {}
             Effect::RunHooks(stage) => return self.run_hooks(stage),
             Effect::SignalHook(signal) => self.signal_hook(signal),
             Effect::Delete => return self.begin_teardown(),
@@ -208,8 +215,20 @@ impl Supervisor {
         }
         self.sinks.sync();
         self.sinks.close();
+        if self.unwritten.is_empty() {
+            self.secured = Secured::default();
+        }
         // What is run from here on finds the state that it is run in.
         self.save_state();
+        self.let_orphans_go();
+    }
+
+    /// The container is let go of: no orphan is to come here any more, unless it may be a session that a
+    /// runtime has just started.
+    pub(super) fn let_orphans_go(&self) {
+        if self.sessions.are_being_launched() {
+            return;
+        }
         if let Err(error) = process::set_subreaper(false) {
             log::warn!("cannot stop being a subreaper: {}", reason(&error));
         }

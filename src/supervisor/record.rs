@@ -4,13 +4,13 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use conward_protocol::Exit;
+use conward_protocol::{Exit, RECORD_FILE};
 
 use super::Supervisor;
 use crate::error::reason;
 use crate::plan::{Stream, Verb};
 use crate::sink::{Tally, Whose};
-use crate::sys::file::{touch_new, write_new};
+use crate::sys::file::touch_new;
 
 /// A file that could not be written is tried again so many times, after a pause that doubles: for
 /// about three seconds. The supervisor does not end before that; nothing else waits for it.
@@ -51,10 +51,7 @@ impl Supervisor {
         self.close_clients();
 
         self.status = exit.number().to_string();
-        let records = &self.plan.records;
-        let persisted = records.persist_dir.as_ref().map(|dir| dir.join("exit"));
-        let announced = records.exit_dir.as_ref().map(|dir| dir.join(&self.plan.identity.id));
-        for path in [persisted, announced].into_iter().flatten() {
+        for path in self.exit_files() {
             // A failure is a diagnostic, and is tried again.
             let _ = self.write_exit_file(path, Content::Status, 0);
         }
@@ -63,6 +60,24 @@ impl Supervisor {
         }
         if let Some(attach) = &self.endpoints.attach {
             attach.unlink_socket();
+        }
+    }
+
+    /// The files with the exit status, in their order.
+    fn exit_files(&self) -> Vec<PathBuf> {
+        let records = &self.plan.records;
+        let persisted = records.persist_dir.as_ref().map(|dir| dir.join("exit"));
+        let announced = records.exit_dir.as_ref().map(|dir| dir.join(&self.plan.identity.id));
+        [persisted, announced].into_iter().flatten().collect()
+    }
+
+    /// Takes space for what will be written at the container's end, however full the disk is by then.
+    pub(super) fn secure_space(&mut self) {
+        for path in self.exit_files() {
+            self.secured.status(path);
+        }
+        if let Some(control) = &self.endpoints.control {
+            self.secured.record(control.dir().join(RECORD_FILE));
         }
     }
 
@@ -81,10 +96,10 @@ impl Supervisor {
     /// Why it could not be written now; that was told already.
     pub(super) fn write_exit_file(&mut self, path: PathBuf, content: Content, tries: u32) -> io::Result<()> {
         let written = match content {
-            Content::Status => write_new(&path, self.status.as_bytes(), 0o644, false),
+            Content::Status => self.secured.write(&path, self.status.as_bytes(), 0o644, false),
             // The record outlives a crash of the host, before any hook can run.
             Content::Record => match self.exit_record.text() {
-                Some(text) => write_new(&path, &text, 0o600, true),
+                Some(text) => self.secured.write(&path, &text, 0o600, true),
                 None => return Ok(()),
             },
         };

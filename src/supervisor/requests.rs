@@ -141,6 +141,9 @@ impl Supervisor {
         if self.reached(stage) {
             return Ok(Some(self.waited(stage)));
         }
+        if self.finished.is_some() {
+            return Err(never_reached());
+        }
         self.check_in_flight(id, Op::Wait)?;
         self.waiters.push(Waiter { client: id, tag: tag.cloned(), stage, of: CONTAINER });
         Ok(None)
@@ -226,6 +229,11 @@ fn done() -> Answer {
 
 fn exited(exit: Exit) -> Body {
     Body::Waited(Box::new(body::Waited { stage: Stage::Exited, exit: Some(exit), record: None }))
+}
+
+/// What a wait comes to that is still there at the supervisor's end.
+pub(super) fn never_reached() -> Failure {
+    Failure::new(ErrorCode::Gone, "wait: the supervisor ends, and the container is not deleted")
 }
 
 fn no_such_exec(name: &str) -> Failure {

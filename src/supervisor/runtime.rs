@@ -9,7 +9,7 @@ use conward_protocol::request::Update;
 use conward_protocol::{Cause, ErrorCode, Exit, Failure, Op, Signal, State, Tag, What};
 
 use super::operations::{self, Operation, OperationId, Task};
-use super::requests::Answer;
+use super::requests::{Answer, never_reached};
 use super::source::{CONTAINER, Source};
 use super::{Supervisor, ps};
 use crate::core::{self, Event};
@@ -239,8 +239,7 @@ impl Supervisor {
     /// work are ended.
     pub(super) fn give_up_operations(&mut self) {
         for waiter in std::mem::take(&mut self.waiters) {
-            let message = "wait: the supervisor ends, and the container is not deleted";
-            self.reply(waiter.client, waiter.tag, Err(Failure::new(ErrorCode::Gone, message)));
+            self.reply(waiter.client, waiter.tag, Err(never_reached()));
         }
         for operation in std::mem::take(&mut self.operations) {
             if let Err(error) = process::signal_child(operation.pid, libc::SIGKILL) {

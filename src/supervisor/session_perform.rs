@@ -30,8 +30,14 @@ impl Supervisor {
             Effect::Adopt(pid) => {
                 return self.at(whom).map(|At { process, reactor, .. }| process.adopt(reactor, pid));
             }
-            Effect::Launched(pid) => self.session_launched(whom, pid),
-            Effect::Failed(failure) => self.session_failed(whom, &failure),
+            Effect::Launched(pid) => {
+                self.session_launched(whom, pid);
+                self.one_launch_less();
+            }
+            Effect::Failed(failure) => {
+                self.session_failed(whom, &failure);
+                self.one_launch_less();
+            }
             Effect::SignalRuntime(pid, signal) => {
                 warn_unless_sent("the runtime", process::signal_child(pid, signal));
             }
@@ -67,6 +73,8 @@ impl Supervisor {
         let theirs = std::mem::take(&mut session.process.theirs);
         let null = self.null.as_fd();
         let pid_file = launch.pid_file.display().to_string();
+        // Names come again with each supervisor, and the directory outlives one that was killed.
+        launch::forget_pid_file(&pid_file).map_err(|error| error.text().to_owned())?;
         let console = session.process.console.as_ref().map(Console::argument);
         let spawned = Spawn {
             program: &self.plan.runtime.program,
@@ -95,6 +103,13 @@ impl Supervisor {
         let pid = launch::read_pid(&launch.pid_file.display().to_string());
         launch.left = pid.as_ref().ok().copied();
         Settled { pid, console }
+    }
+
+    /// At the end of the container this may have been the last for which orphans were still taken in.
+    fn one_launch_less(&self) {
+        if self.sessions.until.is_some() {
+            self.let_orphans_go();
+        }
     }
 
     fn session_launched(&mut self, whom: ProcessId, pid: Pid) {
@@ -202,6 +217,8 @@ impl Supervisor {
         let Some(At { process, reactor, .. }) = self.at(whom) else { return };
         process.close_streams(reactor);
         process.forget_init(reactor);
+        // Its socket is a file in the control directory, which may be about to be removed.
+        process.console = None;
         self.sessions.remove(whom);
     }
 }

@@ -93,6 +93,8 @@ pub(super) struct Sessions {
     named: u64,
     /// Those that were started, ever.
     pub total: u64,
+    /// From here on the hooks of the container's end wait for none of them, if they do so now.
+    pub hooks_due: Option<Instant>,
     /// From here on the supervisor waits for none of them.
     pub until: Option<Instant>,
     /// The supervisor's exit status, while it waits only for them.
@@ -197,6 +199,11 @@ impl Sessions {
         self.list.is_empty()
     }
 
+    /// Whether a runtime is at work for one of them.
+    pub fn are_being_launched(&self) -> bool {
+        self.list.iter().any(|session| session.launch.is_some())
+    }
+
     /// How many run.
     pub fn running(&self) -> usize {
         self.list.iter().filter(|session| session.started.is_some()).count()
@@ -244,7 +251,7 @@ impl Sessions {
                 .min(),
         };
         let end = self.until.filter(|_| self.finishing.is_some());
-        self.all().filter_map(of).chain(end).min()
+        self.all().filter_map(of).chain(self.hooks_due).chain(end).min()
     }
 
     /// Whether the supervisor need not wait for them any more.

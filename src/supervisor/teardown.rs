@@ -45,6 +45,10 @@ impl Supervisor {
     /// Has the container ended, if it has not, and deleted as the last thing that is done with it.
     pub(super) fn delete(&mut self, id: ControlId, tag: Option<&Tag>, request: &Delete) -> Answer {
         self.check_in_flight(id, Op::Delete)?;
+        let at_the_end = self.sessions.finishing.is_some() || self.finished.is_some();
+        if at_the_end && !self.removal.done {
+            return Err(not_deleted());
+        }
         let cause = Cause::Client { client: id as u64, op: Some(Op::Delete) };
         if self.life.state != State::Stopped {
             self.stop_at_once(cause.clone());
@@ -137,11 +141,16 @@ impl Supervisor {
         self.finished = Some(status);
     }
 
-    /// It is deleted, and all hooks have run.
+    /// It is deleted, and all hooks have run; or nobody will have it deleted any more.
     fn answer_removal(&mut self) {
-        let Some(teardown) = self.exit_record.teardown().cloned() else { return };
+        let teardown = self.exit_record.teardown().filter(|_| self.removal.done).cloned();
         for (client, tag) in std::mem::take(&mut self.removal.askers) {
-            self.reply(client, tag, Ok(Body::Removed(Removed { teardown: teardown.clone() })));
+            let removed = teardown.clone().map(|teardown| Body::Removed(Removed { teardown }));
+            self.reply(client, tag, removed.ok_or_else(not_deleted));
         }
     }
+}
+
+fn not_deleted() -> Failure {
+    Failure::new(ErrorCode::Gone, "delete: the supervisor ends, and the container is not deleted")
 }

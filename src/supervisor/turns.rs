@@ -55,6 +55,7 @@ impl Supervisor {
         self.catch_up_sessions(now);
         self.retire_channels(CONTAINER, now);
         self.catch_up_with(CONTAINER, now);
+        self.run_hooks_after_sessions(now);
         self.finish_after_sessions(now);
         self.write_overdue(now);
         self.kill_late_operations(now);

@@ -38,10 +38,12 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32, sync: bool) -> io::Result
         let _ = fs::remove_file(&temp);
         return Err(error);
     }
-    if sync {
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| at_step("sync", dir, &error))?;
-    }
-    Ok(())
+    if sync { sync_directory(dir) } else { Ok(()) }
+}
+
+/// Brings the names in a directory to the disk.
+pub(super) fn sync_directory(dir: &Path) -> io::Result<()> {
+    File::open(dir).and_then(|file| file.sync_all()).map_err(|error| at_step("sync", dir, &error))
 }
 
 /// Makes sure that something stands at `path`: an empty file (mode 0644 less the umask) unless
@@ -80,11 +82,19 @@ pub fn sealed(name: &str, parts: &[impl Deref<Target = [u8]>]) -> io::Result<Fil
 fn create_temp(dir: &Path, mode: u32) -> io::Result<(File, PathBuf)> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(mode).custom_flags(libc::O_NOFOLLOW);
+    with_temp_name(dir, |temp| options.open(temp))
+}
+
+/// Makes something under a temporary name in `dir`; `make` fails with `AlreadyExists` where the name is taken.
+pub(super) fn with_temp_name<T>(
+    dir: &Path,
+    make: impl Fn(&Path) -> io::Result<T>,
+) -> io::Result<(T, PathBuf)> {
     let mut attempt = 0;
     loop {
         let temp = dir.join(format!("{TEMP_PREFIX}{}-{attempt}", std::process::id()));
-        match options.open(&temp) {
-            Ok(file) => return Ok((file, temp)),
+        match make(&temp) {
+            Ok(made) => return Ok((made, temp)),
             Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt + 1 < TEMP_NAMES => {
                 attempt += 1
             }
@@ -116,14 +126,14 @@ fn fill(file: &mut File, bytes: &[u8], sync: bool) -> io::Result<()> {
     if sync { file.sync_all() } else { Ok(()) }
 }
 
-fn directory(path: &Path) -> &Path {
+pub(super) fn directory(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
 }
 
-fn at_step(step: &str, path: &Path, error: &io::Error) -> io::Error {
+pub(super) fn at_step(step: &str, path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{step} {}: {}", path.display(), reason(error)))
 }
 
@@ -147,9 +157,22 @@ impl Mark {
         Ok(Mark { inode: found.ino(), seconds: found.mtime(), nanoseconds: found.mtime_nsec() })
     }
 
-    /// Whether what it was taken of still stands at `path`.
+    /// Whether what it was taken of still stands at `path`. What cannot be looked at is somebody else's, so
+    /// that nobody removes it; that is a diagnostic.
     pub fn stands_at(&self, path: &Path) -> bool {
-        Mark::of(path).is_ok_and(|found| found == *self)
+        match Mark::of(path) {
+            Ok(found) => found == *self,
+            Err(error) => {
+                if error.kind() != ErrorKind::NotFound {
+                    log::warn!(
+                        "cannot remove {}, which may be another's: {}",
+                        path.display(),
+                        reason(&error)
+                    );
+                }
+                false
+            }
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod pidfd;
 pub mod process;
 pub mod pty;
 pub mod random;
+pub mod reserve;
 pub mod session;
 pub mod signals;
 pub mod socket;

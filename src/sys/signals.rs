@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
@@ -61,8 +62,13 @@ impl Signals {
     /// The signals that have come since the last call, each once.
     pub fn pending(&mut self) -> impl Iterator<Item = i32> {
         // Blocked signals do not queue, but for the real-time ones: each is there once at most.
-        std::iter::from_fn(|| self.0.read_signal().ok().flatten())
-            .filter_map(|signal| i32::try_from(signal.ssi_signo).ok())
+        let next = || loop {
+            match self.0.read_signal() {
+                Err(Errno::EINTR) => {}
+                other => break other.ok().flatten(),
+            }
+        };
+        std::iter::from_fn(next).filter_map(|signal| i32::try_from(signal.ssi_signo).ok())
     }
 }
 

@@ -7,7 +7,7 @@ use conward_testkit::{Script, Step, wait_until};
 use serde_json::json;
 
 use crate::client::{Client, tag};
-use crate::{Container, container, created, launch, place};
+use crate::{Container, container, created, directory, launch, place};
 
 /// One with a terminal, whose size can be changed as often as events are wanted.
 fn with_terminal(place: &conward_testkit::Place) -> Container<'_> {
@@ -227,4 +227,25 @@ fn what_a_foreign_start_leads_to_is_noticed_at_once() {
         assert_eq!(waited["record"]["times"].get("started").is_some(), started, "row {row}: {waited}");
         assert_eq!(running.status(), status.unwrap_or(137), "row {row}");
     }
+}
+
+#[test]
+fn who_lags_at_the_end_hears_it_all_the_same() {
+    let place = place();
+    let mut container = with_terminal(&place);
+    let mut slow = Client::connect(&place);
+    slow.ok("subscribe");
+    let mut times = 0;
+    while container.client.ok("stats")["queued"] == 0 {
+        resize(&mut container.client, 30);
+        times += 30;
+        assert!(times < 20_000, "nothing ever waits for the slow one");
+    }
+    container.gate.open();
+    container.client.ok("kill KILL");
+    wait_until("the end is announced", || !directory(&place).exists());
+    let told = slow.messages_to_end();
+    let Some(Message::Event(last)) = told.last() else { panic!("no last event: {:?}", told.last()) };
+    assert!(matches!(last.what, What::Deleted { .. }), "{last:?}");
+    assert_eq!(container.running.status(), 137);
 }

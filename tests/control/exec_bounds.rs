@@ -4,7 +4,8 @@ use conward_protocol::limits::{EXECS_KEPT, EXECS_MAX};
 use conward_protocol::request::Exec;
 use conward_protocol::{Cause, ErrorCode, Exit, Outcome, Request, What};
 use conward_testkit::{
-    Console, PidFile, Place, Process, Script, Step, children, descriptors, state_of, wait_until,
+    Console, Container as Whose, PidFile, Place, Process, Script, Step, children, descriptors, state_of,
+    wait_until,
 };
 
 use crate::client::{Client, tag};
@@ -51,6 +52,24 @@ fn a_runtime_that_fails_is_quoted_and_leaves_nothing() {
     assert!(container.client.state().execs.is_empty());
     assert_eq!(container.client.ok("stats")["execs_total"], 0);
     container.end();
+}
+
+/// The directory outlives a supervisor that was killed, and the next one gives the same names.
+#[test]
+fn a_pid_that_a_former_supervisor_has_left_is_nobody() {
+    let place = place();
+    let mut container = running(&place);
+    let mut stranger = std::process::Command::new("sleep").arg("60").spawn().expect("a stranger");
+    let stale = directory(&place).join("exec.1.pid");
+    std::fs::write(&stale, stranger.id().to_string()).expect("a stale pid file");
+    let failure = container.client.no_exec(exec(Script::failing([Step::err("no\n"), Step::Exit(1)])));
+    assert_eq!(failure.code, ErrorCode::RuntimeFailed, "{failure:?}");
+    assert!(!stale.exists());
+    container.end();
+    let pid = i32::try_from(stranger.id()).expect("a pid");
+    assert!(state_of(pid).is_some_and(|state| state != 'Z'), "it was killed");
+    stranger.kill().expect("the stranger is there");
+    stranger.wait().expect("the stranger's end");
 }
 
 #[test]
@@ -246,5 +265,27 @@ fn sessions_that_outlive_the_container_are_killed_before_the_supervisor_ends() {
     assert!(at("slow gone") < at("deleted"), "{told:?}");
     for pid in [pid.expect("it runs"), forked] {
         assert!(state_of(pid).is_none_or(|state| state == 'Z'), "{pid} lives on");
+    }
+}
+
+/// The runtime that is killed with the container has started the session, and has told so, but has not ended.
+#[test]
+fn a_session_that_is_still_launched_when_the_container_ends_ends_too() {
+    for whose in [Whose::Orphan, Whose::Child] {
+        let place = place();
+        let mut container = running(&place);
+        let (record, hangs) = (place.path("record"), place.path("hangs"));
+        let _gate = place.gate("never");
+        let script = Script {
+            container: whose,
+            after: vec![Step::Touch(hangs.clone()), Step::Await(place.path("never"))],
+            ..Script::of([Step::Record(record.clone()), Step::Pause])
+        };
+        container.client.request("s", Request::Exec(exec(script)));
+        place.await_file(&record);
+        place.await_file(&hangs);
+        let pid = conward_testkit::Record::read(&record).expect("a record").pid;
+        assert_eq!(container.end().0, 137);
+        assert!(state_of(pid).is_none_or(|state| state == 'Z'), "{whose:?}: {pid} lives on");
     }
 }

@@ -7,10 +7,11 @@ use conward_protocol::limits::{IN_FLIGHT_MAX, LOG_TEXT_MAX, LOGS_MAX};
 use conward_protocol::request::Stream;
 use conward_protocol::{ErrorCode, Outcome, Tag};
 use conward_testkit::{Launch, Pattern, Place, Running, Script, Step, Sum, To, descriptors, wait_until};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::client::{Client, tag};
-use crate::{launch, place};
+use crate::{launch, place, socket};
 
 /// What came for a request `logs`.
 #[derive(Default)]
@@ -283,4 +284,36 @@ fn requests_at_once_are_bounded_and_leave_nothing() {
     assert_eq!(logs(&mut client, "").0.stdout, b"x\n");
     client.ok("kill KILL");
     running.status();
+}
+
+/// Who lags is served after the end, and may still ask; there is nothing any more that could be waited for.
+#[test]
+fn who_asks_at_the_end_for_the_delete_is_told_that_it_is_too_late() {
+    let place = place();
+    let pattern = Pattern { seed: 7, bytes: 4 << 20, line: 1000 };
+    let (mut running, mut client) = doing(&place, [Step::Generate(To::Stdout, pattern)], &["--keep-state"]);
+    client.ok("start");
+    client.ok("wait recorded");
+    client.send("logs tag=l\n");
+    // It is at work before the signal comes.
+    Client::connect(&place).ok("state");
+    running.kill(Signal::SIGTERM);
+    wait_until("it has ended", || !socket(&place).exists());
+    client.send("delete tag=d\nwait deleted tag=w\n");
+    let (mut records, mut refused) = (0, Vec::new());
+    for message in client.messages_to_end() {
+        match message {
+            Message::Log { .. } => records += 1,
+            Message::Reply(reply) => match &reply.outcome {
+                Outcome::Error(failure) => {
+                    refused.push((tag(&reply).unwrap_or_default().to_owned(), failure.code))
+                }
+                Outcome::Ok(_) => assert_eq!(tag(&reply), Some("l")),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(records > 0);
+    assert_eq!(refused, [("d".to_owned(), ErrorCode::Gone), ("w".to_owned(), ErrorCode::Gone)]);
+    assert_eq!(running.status(), 0);
 }

@@ -142,7 +142,7 @@ fn it_is_whole_on_disk_before_the_exit_command_and_goes_with_the_directory() {
     assert!(!directory(&place).exists());
 }
 
-/// The disk of the control directory is full when the container ends.
+/// The disk of the control directory is full from before the launch on, so that no space was secured.
 #[test]
 fn a_record_without_room_is_written_when_there_is_some() {
     for helped in [true, false] {
@@ -151,20 +151,15 @@ fn a_record_without_room_is_written_when_there_is_some() {
         let base = place.path("control").display().to_string();
         place.script(&doing(&place, [Step::Await(place.path("gate")), Step::Exit(7)]));
         let mut gate = place.gate("gate");
-        let mounts = format!("mount -t tmpfs -o size=16384,mode=700 full {base}");
+        let fill = format!("head -c 16384 /dev/zero >{base}/filler");
+        let mounts = format!("mount -t tmpfs -o size=16384,mode=700 full {base}\n{fill}");
         let args = ["--keep-state"];
         let mut running = launch(&place).mounts(&mounts).args(args).start().created();
         let root = PathBuf::from(format!("/proc/{}/root", running.monitor().pid()));
         let base = root.join(base.trim_start_matches('/'));
         place.start_container();
-        wait_until("the state file", || base.join(place.id()).join("state.json").exists());
         let mut client = Client::connect_in(&base.join(place.id()));
         let filler = base.join("filler");
-        // It may have to make room for its own temporary file first.
-        let mut size = 16384;
-        while fs::write(&filler, vec![0; size]).is_err() {
-            size -= 4096;
-        }
         client.ok("subscribe");
         gate.open();
         let told = std::iter::from_fn(|| Some(client.event().what))

@@ -154,12 +154,19 @@ impl Clients {
 
     /// When [`Clients::retire`] will have something to do.
     pub fn deadline(&self) -> Option<Instant> {
-        self.list.iter().filter_map(|c| c.outbox.deadline()).min()
+        self.list.iter().flat_map(|c| [c.outbox.deadline(), c.outbox.again()]).flatten().min()
+    }
+
+    /// Sends what the kernel had no memory for, to whom that is due.
+    fn retry(&mut self, now: Instant) {
+        let due = |channel: &&mut Channel| channel.outbox.again().is_some_and(|again| now >= again);
+        self.list.iter_mut().filter(due).for_each(Channel::flush);
     }
 
     /// Takes out the channels that are closed or served to the end, and the attachments that are behind for
     /// too long, with all their channels. Returns what is to be closed.
     pub fn retire(&mut self, now: Instant) -> Vec<OwnedFd> {
+        self.retry(now);
         let mut fds = Vec::new();
         let late: Vec<Attachment> = self.list.iter().filter(|c| c.is_late(now)).map(|c| c.of).collect();
         for of in late {

@@ -126,21 +126,32 @@ impl Control {
     ///
     /// [`Error::Fatal`], which the caller may take lightly: a container can do without.
     pub fn open(dir: &Path) -> Result<Control, Error> {
-        let doing = format!("Failed to make the control socket in {}", dir.display());
-        let make = || -> io::Result<Control> {
-            let mut builder = fs::DirBuilder::new();
-            builder.mode(0o700).recursive(true).create(dir)?;
-            let owner = fs::symlink_metadata(dir)?;
-            if !owner.is_dir() || owner.uid() != geteuid().as_raw() || owner.mode() & 0o077 != 0 {
-                return Err(io::Error::other("the directory is not ours alone"));
-            }
-            let path = dir.join(SOCKET_FILE);
-            let listener = socket::rebind(&path, SockType::Stream, 0o600)?;
-            socket::listen(&listener, BACKLOG)?;
-            let mark = Mark::of(&path)?;
-            Ok(Control { listener, dir: dir.to_owned(), mark, clients: Vec::new(), next: 0, dropped: 0 })
-        };
-        make().map_err(|error| Error::io(doing, error))
+        Control::make(dir).map_err(|error| {
+            Error::io(format_args!("Failed to make the control socket in {}", dir.display()), error)
+        })
+    }
+
+    fn make(dir: &Path) -> io::Result<Control> {
+        let mut builder = fs::DirBuilder::new();
+        builder.mode(0o700).recursive(true).create(dir)?;
+        let owner = fs::symlink_metadata(dir);
+        if let Ok(owner) = &owner
+            && (!owner.is_dir() || owner.uid() != geteuid().as_raw() || owner.mode() & 0o077 != 0)
+        {
+            return Err(io::Error::other("the directory is not ours alone"));
+        }
+        owner.and_then(|_| Control::listen(dir)).inspect_err(|_| {
+            // It stays if there is something in it.
+            let _ = fs::remove_dir(dir);
+        })
+    }
+
+    fn listen(dir: &Path) -> io::Result<Control> {
+        let path = dir.join(SOCKET_FILE);
+        let listener = socket::rebind(&path, SockType::Stream, 0o600)?;
+        let mark = socket::listen(&listener, BACKLOG).and_then(|()| Mark::of(&path));
+        let mark = mark.inspect_err(|_| remove(&path))?;
+        Ok(Control { listener, dir: dir.to_owned(), mark, clients: Vec::new(), next: 0, dropped: 0 })
     }
 
     /// What to watch for new clients.
@@ -332,7 +343,8 @@ impl Client {
                         self.out.pop_front();
                     }
                 }
-                Err(Errno::EAGAIN | Errno::EINTR) => return,
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return,
                 Err(error) => {
                     log::debug!("control client {}: {}", self.id, reason(&error.into()));
                     self.ended.get_or_insert(Ended::Gone);

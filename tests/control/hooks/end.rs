@@ -10,7 +10,12 @@ use nix::sys::signal::Signal;
 
 use super::{brief, ending, hook, option, record};
 use crate::client::Client;
+use crate::exec::stays;
 use crate::{directory, place, started};
+
+fn pausing() -> Script {
+    Script::of([Step::AwaitStart, Step::Pause])
+}
 
 /// It waits for the delete that these are to follow, without anybody being connected.
 #[test]
@@ -84,4 +89,27 @@ fn a_delete_that_hangs_is_cut_short_by_a_signal() {
     let state = fs::read_to_string(directory(&place).join("state.json")).expect("a state");
     assert!(state.contains(r#""step":"announced""#), "{state}");
     assert_eq!(brief(&record(&place).hooks), Vec::<String>::new());
+}
+
+/// A session that is killed with the container may still hold what a hook is to clean up.
+#[test]
+fn those_of_the_end_wait_for_the_sessions_that_end_with_it() {
+    let place = place();
+    let option = option(HookStage::Exited, &hook(&place, "hook", "true"));
+    let (mut running, mut client) = started(&place, pausing(), &[&option]);
+    client.start_exec(stays());
+    client.ok("subscribe");
+    client.ok("kill KILL");
+    let (mut over, mut began) = (None, None);
+    for message in client.messages_to_end() {
+        let Message::Event(event) = message else { panic!("{message:?}") };
+        match event.what {
+            What::ExecExited { .. } => over = Some(event.time.to_string()),
+            What::HookEnded(hook) => began = Some(hook.started.to_string()),
+            _ => {}
+        }
+    }
+    let (over, began) = (over.expect("its end is told"), began.expect("the hook ran"));
+    assert!(began >= over, "the hook ran from {began}, the session up to {over}");
+    assert_eq!(running.status(), 137);
 }

@@ -108,6 +108,8 @@ pub enum Step {
     Checksum,
     /// Reads one line from stdin, byte by byte, and prints it.
     EchoLine,
+    /// Copies stdin to stdout until this fifo has a byte.
+    EchoUntil(PathBuf),
     /// Creates this empty file, whole or not at all.
     Touch(PathBuf),
     /// Leaves a [`crate::Record`] of the process as it is now.

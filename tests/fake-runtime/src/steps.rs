@@ -65,6 +65,27 @@ fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, String> {
     }
 }
 
+fn echo_until(path: &Path) -> Result<(), String> {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let fifo = OpenOptions::new().read(true).write(true).open(path).map_err(|error| error.to_string())?;
+    let stdin = std::io::stdin();
+    let mut ended = false;
+    loop {
+        let mut both =
+            [PollFd::new(fifo.as_fd(), PollFlags::POLLIN), PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        let watched = if ended { &mut both[..1] } else { &mut both[..] };
+        poll(watched, PollTimeout::NONE).map_err(|error| error.to_string())?;
+        let ready = watched.iter().map(|fd| fd.any() == Some(true)).collect::<Vec<_>>();
+        if ready[0] {
+            return take_byte(fifo.as_fd());
+        }
+        let mut buffer = [0; 4096];
+        let size = read(stdin.as_fd(), &mut buffer)?;
+        ended = size == 0;
+        write_all(1, &buffer[..size]);
+    }
+}
+
 fn one(step: &Step, context: &Context) -> Result<(), String> {
     let io = |error: std::io::Error| error.to_string();
     let sys = |error: nix::Error| error.to_string();
@@ -87,6 +108,7 @@ fn one(step: &Step, context: &Context) -> Result<(), String> {
             })?;
             ended(write_all(1, format!("{sum}\n").as_bytes()))?;
         }
+        Step::EchoUntil(path) => echo_until(path)?,
         Step::EchoLine => ended(write_all(1, &line()?))?,
         Step::Touch(path) => drop(File::create(path).map_err(io)?),
         Step::Record(path) => Record::now().and_then(|record| record.write(path)).map_err(io)?,

@@ -10,7 +10,7 @@ use std::time::Duration;
 const DATAGRAM_MAX: usize = 64 << 10;
 
 /// The sockets `/dev/log` and `/run/systemd/journal/socket`, as [`crate::Launch::host`] shows them.
-/// Of other devices there is `/dev/null` only: no terminals.
+/// Of other devices there are `/dev/null` and terminals only.
 #[derive(Debug)]
 pub struct Host {
     root: PathBuf,
@@ -22,10 +22,11 @@ impl Host {
     /// A host whose services listen, but take nothing before they are asked to.
     pub fn new(place: &Place) -> Host {
         let root = place.path("host");
-        for dir in ["dev", "run/systemd/journal"] {
+        for dir in ["dev/pts", "run/systemd/journal"] {
             fs::create_dir_all(root.join(dir)).expect("directory of the host");
         }
         fs::write(root.join("dev/null"), "").expect("a place for /dev/null");
+        std::os::unix::fs::symlink("pts/ptmx", root.join("dev/ptmx")).expect("a link to terminals");
         let listen = |name: &str| UnixDatagram::bind(root.join(name)).expect("socket of the host");
         Host { syslog: listen("dev/log"), journal: listen("run/systemd/journal/socket"), root }
     }
@@ -35,6 +36,7 @@ impl Host {
         let root = self.root.display();
         format!(
             "mount --bind /dev/null {root}/dev/null\n\
+             mount -t devpts -o newinstance,ptmxmode=0666 devpts {root}/dev/pts\n\
              mount --rbind {root}/dev /dev\n\
              mount --bind {root}/run /run"
         )

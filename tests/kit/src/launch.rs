@@ -222,6 +222,21 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// strace(1) writes the system calls of the spawned process to a file, and makes some fail: `faults` are
+    /// its `inject=` expressions. With `forks`, those of the processes that it forks too, up to their execve(2).
+    /// As with [`Launch::traced`], the tracer holds what the supervisor inherited.
+    pub fn injected(mut self, faults: &[String], forks: bool, file: PathBuf) -> Launch<'a> {
+        self.tracer = ["strace", "-D", "-q", "-y", "-s", "256"].map(OsString::from).into();
+        if forks {
+            self.tracer.extend(["-f", "-b", "execve"].map(OsString::from));
+        }
+        for fault in faults {
+            self.tracer.extend(["-e".into(), format!("inject={fault}").into()]);
+        }
+        self.tracer.extend(["-o".into(), file.into()]);
+        self
+    }
+
     /// With descriptors 0 to 2 closed, as nobody should start a program, but some do.
     pub fn without_streams(self) -> Launch<'a> {
         self.through(["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh"])

@@ -179,6 +179,14 @@ impl Place {
     pub fn processes(&self) -> Vec<i32> {
         process::marked(&format!("{MARK}={}", self.root.path().display()))
     }
+
+    /// Kills what was started from here and still lives.
+    pub fn end_all(&self) {
+        // Again and again, since what floods or forks may be between two looks.
+        for _ in 0..3 {
+            self.processes().into_iter().for_each(process::end);
+        }
+    }
 }
 
 impl Drop for Place {
@@ -189,10 +197,7 @@ impl Drop for Place {
         }
         let left: Vec<(i32, String)> =
             self.processes().iter().map(|&pid| (pid, process::name_of(pid))).collect();
-        // Again and again, since what floods or forks may be between two looks.
-        for _ in 0..3 {
-            self.processes().into_iter().for_each(process::end);
-        }
+        self.end_all();
         if !std::thread::panicking() {
             assert!(left.is_empty(), "left behind: {left:?}");
         }

@@ -64,6 +64,19 @@ impl Process {
         *self.status.insert(status)
     }
 
+    /// Whether it sleeps, and sleeps on: it waits for something to happen, and does nothing meanwhile.
+    pub fn is_quiet(&self) -> bool {
+        let switches = || {
+            let text = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+            let lines = text.lines().filter(|line| line.contains("ctxt_switches"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let before = switches();
+        // Long enough for a round of a loop that does not sleep, traced or not.
+        std::thread::sleep(Duration::from_millis(4));
+        state_of(self.pid()) == Some('S') && before == switches()
+    }
+
     /// It must use next to no processor time for a while. A busy one would use all of it; even one that
     /// shares the machine with a dozen others gets more than this bound.
     pub fn must_be_quiet(&self) {

@@ -2,7 +2,7 @@
 
 use crate::attach::Client;
 use crate::process::Process;
-use crate::wire::{read_some, read_to_end};
+use crate::wire::{read_some, read_to_end, readable};
 use crate::{Launch, PATIENCE, Place, Script, Step, wait_for};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -12,6 +12,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Child;
+use std::time::Duration;
 
 /// One line of the sync pipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +136,21 @@ impl<'a> Running<'a> {
         parse_message(raw)
     }
 
+    /// The next message; none at the end of the sync pipe, or when `done` says that nothing more can come.
+    pub fn next_message(&mut self, mut done: impl FnMut() -> bool) -> Option<Message> {
+        let sync = self.sync.as_ref().expect("a sync pipe");
+        let mut last = false;
+        while !readable(sync, Duration::from_millis(2)) {
+            // One that came while `done` looked is still taken.
+            if last {
+                return None;
+            }
+            last = done();
+        }
+        let raw = self.raw_message();
+        (!raw.is_empty()).then(|| parse_message(raw))
+    }
+
     /// The pid that is reported, which must be one.
     pub fn pid(&mut self) -> i32 {
         let message = self.message();
@@ -189,6 +205,14 @@ impl<'a> Running<'a> {
             Some(_) => self.monitor().status(),
             None => self.launched().status,
         }
+    }
+
+    /// Kills whatever was started from the place, for a test that has seen enough.
+    pub fn abandon(mut self) {
+        self.place.end_all();
+        let _ = (self.launcher.kill(), self.launcher.wait());
+        let killed = Launched { status: 128 + 9, stdout: String::new(), stderr: String::new() };
+        self.launched.get_or_insert(killed);
     }
 
     /// The whole of an ordinary life up to the reported pid.

@@ -1,0 +1,15 @@
+//! A supervisor whose system calls fail, one by one, and whose surroundings do.
+//!
+//! `CONWARD_FAULTS=all` tries every call; without it a sample of them is tried.
+
+mod calls;
+mod compared;
+mod control;
+mod judge;
+mod killed;
+mod life;
+mod limits;
+mod lives;
+mod runtime;
+mod space;
+mod sweep;
