@@ -117,8 +117,7 @@ impl FileSink {
         }
     }
 
-    /// Puts a new file in place of the old (ctl `2 0 0`), rotating if that was asked for. Returns whether
-    /// that was done.
+    /// Replaces the file (ctl `2 0 0`), rotating if that was asked for. Returns whether a new one is there.
     pub fn reopen(&mut self) -> bool {
         let renewed = match self.keep {
             Some(keep) => self.trail.place.rotate(keep),
@@ -130,7 +129,6 @@ impl FileSink {
                     log::warn!("log file {}: a new one is in place now", self.trail.place.path().display());
                 }
                 self.adopt(file, 0);
-                true
             }
             Err(error) => {
                 let delay = match self.overdue {
@@ -142,9 +140,9 @@ impl FileSink {
                     }
                 };
                 self.overdue = Some(Retry { at: Instant::now() + delay, delay });
-                false
             }
         }
+        self.overdue.is_none()
     }
 
     /// When [`FileSink::turn`] must be called; `None` unless a new file is overdue, or lines wait.

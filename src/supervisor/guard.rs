@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use super::Supervisor;
 use crate::error::reason;
 use crate::sys::capability::{self, DAC_OVERRIDE, Held, KILL, SYS_PTRACE, SYS_RESOURCE, Set};
+use crate::sys::process;
 
 /// What is kept, and why. Everything else goes.
-const KEPT: [(u32, &str); 3] = [
+const KEPT: [(u32, &str); 4] = [
     // Containers run as any user, and a stop or a timeout must end them.
     (KILL, "signals to processes of other users"),
     // The supervisor is spared by the OOM killer. A child that undoes this for itself must also raise the
@@ -18,6 +19,8 @@ const KEPT: [(u32, &str); 3] = [
     // Only where a place that is written to belongs to somebody else: an exit status must not be lost by
     // our modesty.
     (DAC_OVERRIDE, "logs and exit files in places of other users"),
+    // Only where /proc hides processes from whoever may not trace them (hidepid, proc(5)).
+    (SYS_PTRACE, "how the container's processes fare"),
 ];
 
 impl Supervisor {
@@ -48,17 +51,21 @@ impl Supervisor {
         }
         let kept = KEPT.map(|(number, _)| number);
         let permitted = held.permitted.and(Set::of(&kept));
-        let modest = permitted.without(Set::of(&[DAC_OVERRIDE]));
+        let modest = permitted.without(Set::of(&[DAC_OVERRIDE, SYS_PTRACE]));
         // Modest first, to see whether that is enough.
         capability::hold(&Held { effective: modest, permitted, inheritable: Set::default() })?;
         let foreign = self.written_to().into_iter().find(|path| !capability::may_write(path));
-        let last = match &foreign {
-            Some(path) => {
-                log::debug!("CAP_DAC_OVERRIDE is kept for {}", path.display());
-                permitted
-            }
-            None => modest,
-        };
+        let hidden = self.container.init.as_ref().is_some_and(|init| !process::is_visible(init.pid));
+        let mut spare = Set::default();
+        if let Some(path) = &foreign {
+            log::debug!("CAP_DAC_OVERRIDE is kept for {}", path.display());
+            spare = spare.or(Set::of(&[DAC_OVERRIDE]));
+        }
+        if hidden {
+            log::debug!("CAP_SYS_PTRACE is kept: /proc hides the container's processes");
+            spare = spare.or(Set::of(&[SYS_PTRACE]));
+        }
+        let last = modest.or(permitted.and(spare));
         capability::hold(&Held { effective: last, permitted: last, inheritable: Set::default() })
     }
 

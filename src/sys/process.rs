@@ -153,3 +153,9 @@ pub fn protect_from_oom() -> Option<String> {
     }
     Some(String::from_utf8_lossy(&former[..length]).trim_end().to_owned())
 }
+
+/// Whether `/proc` tells of this process. False also if it is gone, since a process that is hidden
+/// looks the same (hidepid, proc(5)).
+pub fn is_visible(pid: Pid) -> bool {
+    std::fs::File::open(format!("/proc/{pid}/stat")).is_ok()
+}

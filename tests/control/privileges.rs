@@ -19,6 +19,8 @@ const NOBODY: u32 = 65534;
 const MODEST: u64 = 1 << 5 | 1 << 24;
 /// CAP_DAC_OVERRIDE.
 const OVERRIDE: u64 = 1 << 1;
+/// CAP_SYS_PTRACE.
+const TRACE: u64 = 1 << 19;
 
 /// The sets of a process, from `/proc/PID/status`.
 #[derive(Debug, PartialEq)]
@@ -107,6 +109,26 @@ fn two_capabilities_are_kept_and_children_have_all() {
         let hook = Record::read(&place.path("hook")).expect("record of the hook");
         assert!(hook.fds.values().any(|name| name.starts_with("mnt:[")), "{:?}", hook.fds);
     }
+}
+
+/// Where `/proc` hides processes, one is still noticed that others have started.
+#[test]
+fn a_proc_that_hides_processes_is_seen_through() {
+    let full = all();
+    let place = place();
+    let program = ["sleep", "1000"].map(str::to_owned).to_vec();
+    place.script(&Script::of([Step::AwaitStart, Step::Become(program)]));
+    // For all but a group of which nobody is: without one it is that of root.
+    let hide = "mount -t proc -o hidepid=invisible,gid=64999 proc /proc";
+    let mut running = launch(&place).mounts(hide).start().created();
+    let kept = (MODEST | TRACE) & full;
+    let sets = sets_of(running.monitor().pid());
+    assert_eq!((sets.permitted, sets.effective), (kept, kept));
+    let mut client = Client::connect(&place);
+    place.start_container();
+    wait_until("the start is noticed", || client.state().state == State::Running);
+    client.ok("kill KILL");
+    running.status();
 }
 
 #[test]

@@ -64,8 +64,16 @@ pub struct Seen {
     pub restless: Option<&'static str>,
 }
 
-/// Lives it, with these faults (strace's `inject=` expressions). The error says what hung.
-pub fn live(life: &Life, faults: &[String]) -> Result<Seen, String> {
+/// Something that did not come to its end.
+pub struct Hang {
+    /// What, and what it did last.
+    pub text: String,
+    /// The trace up to then.
+    pub trace: String,
+}
+
+/// Lives it, with these faults (strace's `inject=` expressions).
+pub fn live(life: &Life, faults: &[String]) -> Result<Seen, Hang> {
     let place = Place::new(conward());
     let host = Host::new(&place);
     let mut gates = Gates { begin: place.gate("begin"), end: place.gate("end") };
@@ -81,10 +89,17 @@ pub fn live(life: &Life, faults: &[String]) -> Result<Seen, String> {
         let trace = fs::read_to_string(&trace).unwrap_or_default();
         running.abandon();
         let last: Vec<&str> = trace.lines().rev().take(4).collect();
-        return Err(format!("{hang}; last calls: {last:#?}"));
+        return Err(Hang { text: format!("{hang}; last calls: {last:#?}"), trace });
     }
     let launched = running.launched();
-    seen.status = if life.forks && launched.status == 0 { running.status() } else { launched.status };
+    // One that could not be set up has told the caller so, and has no pid file any more.
+    let forked = life.forks && launched.status == 0;
+    let gone = forked && !place.path("conmon.pid").exists();
+    seen.status = match forked {
+        _ if gone => 1,
+        true => running.status(),
+        false => launched.status,
+    };
     seen.said.extend(launched.stderr.lines().map(str::to_owned));
     seen.said.extend(std::iter::from_fn(|| host.syslog(Duration::ZERO)));
     while let Some(message) = running.next_message(|| true) {
@@ -105,6 +120,9 @@ pub fn live(life: &Life, faults: &[String]) -> Result<Seen, String> {
         seen.left.extend(names.filter(|name| name.starts_with('.')));
     }
     seen.trace = fs::read_to_string(&trace).unwrap_or_default();
+    if gone {
+        running.abandon();
+    }
     Ok(seen)
 }
 
