@@ -30,6 +30,8 @@ fn what_the_caller_left_open_is_for_create_alone() {
         let (_ours, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("pipe");
         let mut running = launch(&place).args(args).inherit(theirs).exit_command("exit").start().created();
         let mut client = Client::connect(&place);
+        // The container may come a moment after the message of it.
+        place.await_file("container");
         client.ok("start");
         client.ok("kill CONT all");
         client.ok("kill KILL");
