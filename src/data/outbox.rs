@@ -52,7 +52,7 @@ pub enum Framing {
 pub struct Outbox {
     framing: Framing,
     /// Packets, or runs of bytes.
-    pieces: VecDeque<Box<[u8]>>,
+    pieces: VecDeque<Vec<u8>>,
     /// Bytes of the oldest piece that were sent. A packet goes whole.
     begun: usize,
     cost: usize,
@@ -116,15 +116,22 @@ impl Outbox {
             let Some(sent) = self.try_send(to, &[IoSlice::new(rest)])? else { break };
             rest = &rest[sent..];
         }
-        if !rest.is_empty() {
-            self.keep(rest.to_vec());
+        match self.pieces.back_mut() {
+            _ if rest.is_empty() => {}
+            // A program that writes a word at a time must not cost many times its bytes.
+            Some(last) if last.len() + rest.len() <= PAYLOAD_MAX => {
+                last.reserve_exact(PAYLOAD_MAX - last.len());
+                last.extend_from_slice(rest);
+                self.cost += rest.len();
+            }
+            Some(_) | None => self.keep(rest.to_vec()),
         }
         Ok(())
     }
 
     fn keep(&mut self, piece: Vec<u8>) {
         self.cost += piece.len() + PIECE_COST;
-        self.pieces.push_back(piece.into_boxed_slice());
+        self.pieces.push_back(piece);
     }
 
     /// Sends what was kept, as far as the client takes it.

@@ -60,15 +60,6 @@ fn agree(mut to: PipeWriter) -> Result<(), String> {
 }
 
 impl Launcher {
-    /// There is nothing to supervise, which the caller hears by its sync pipe: the launcher has agreed all the
-    /// same, whichever of both is quicker, and the pid file goes.
-    pub fn recall(self) {
-        let path = self.pid_file.clone();
-        if let (true, Some(path)) = (self.agrees(), path) {
-            remove(&path);
-        }
-    }
-
     /// Waits until the pid file is written. `false`: the launcher has failed, or somebody has killed it,
     /// which its caller takes for a failed launch; there is no pid file then.
     pub fn agrees(self) -> bool {

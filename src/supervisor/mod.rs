@@ -199,7 +199,9 @@ fn supervise(plan: Plan, mut lent: Lent, launcher: Launcher) -> Box<Supervisor> 
         }
         Err(error) => {
             log::error!("{}", error.text());
-            launcher.recall();
+            // Else its status would depend on who is quicker. That there is nothing to supervise is told by the
+            // pipe.
+            let _ = launcher.agrees();
             lent.caller.failed(error.text().as_bytes());
             sys::process::end_now(1)
         }

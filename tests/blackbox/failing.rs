@@ -32,7 +32,7 @@ fn failure(place: &Place, terminal: bool) -> Message {
 
 /// The launcher has done its part, whichever of both is quicker, and the sync pipe has the reason.
 #[test]
-fn a_supervisor_that_lacks_what_it_needs_leaves_no_pid_file() {
+fn a_supervisor_that_lacks_what_it_needs_fails_in_one_way() {
     for _ in 0..20 {
         let place = place();
         fs::create_dir_all(place.bundle().join("ctl/in-the-way")).expect("a directory");
@@ -44,7 +44,8 @@ fn a_supervisor_that_lacks_what_it_needs_leaves_no_pid_file() {
         assert!(message.text.as_ref().is_some_and(|text| text.contains("ctl")), "{message:?}");
         running.no_more_messages();
         assert_eq!(running.launched().status, 0);
-        assert!(!place.path("conmon.pid").exists());
+        assert!(place.path("conmon.pid").exists(), "as the reference leaves it");
+        assert_eq!(running.status(), 1);
     }
 }
 

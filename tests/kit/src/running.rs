@@ -226,9 +226,7 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // One whose launch has failed may have taken its pid file back.
-            let named = self.monitor.is_some() || self.pid_file.as_ref().is_none_or(|file| file.exists());
-            if self.launched().status == 0 && named {
+            if self.launched().status == 0 {
                 self.status();
             }
             return;
