@@ -113,16 +113,18 @@ impl Supervisor {
         }
     }
 
-    /// The last thing: managers are told, and the control directory goes or stays before their connections
-    /// are closed.
+    /// The last thing: the control directory goes or stays, and then managers are told, so that whoever hears
+    /// of the delete finds nothing any more.
     pub(super) fn finish(&mut self, status: u8) {
         let keep = self.plan.lifecycle.keep_state && self.life.exit.is_some() && !self.removal.done;
         self.life.step = Some(Step::Announced);
         if keep {
             self.state_changed = true;
             self.save_state();
+            self.endpoints.control.iter().for_each(Control::remove_socket);
         } else {
             self.life.state = State::Deleted;
+            self.endpoints.control.iter().for_each(Control::remove_all);
             let teardown = self.exit_record.teardown().cloned();
             self.announce(What::Deleted { teardown }, Cause::Supervisor);
             self.answer_waiters();
@@ -131,9 +133,6 @@ impl Supervisor {
         }
         self.answer_removal();
         self.give_up_operations();
-        if let Some(control) = &self.endpoints.control {
-            if keep { control.remove_socket() } else { control.remove_all() }
-        }
         self.close_control();
         if let Some(attach) = &self.endpoints.attach {
             attach.unlink_link();
