@@ -66,7 +66,10 @@ impl Supervisor {
         self.drop_served_control_clients();
         self.turn_hooks(now);
         self.look_whether_abandoned();
-        self.save_state();
+        // While the container's last output is read, its exit file is waited for by others.
+        if !self.container.draining {
+            self.save_state();
+        }
         self.accept_again(now);
         self.let_readers_go(now);
         self.wake_readings();
