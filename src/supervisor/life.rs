@@ -31,6 +31,8 @@ pub(super) struct Life {
     /// The name of the first process when it was created: the runtime has given it. Once it is another
     /// one, somebody has started the container.
     name: Option<Vec<u8>>,
+    /// It has had output since it was created.
+    heard: bool,
 }
 
 impl Life {
@@ -46,6 +48,7 @@ impl Life {
             events: Ring::default(),
             core_dumps: VecDeque::new(),
             name: None,
+            heard: false,
         }
     }
 
@@ -90,6 +93,12 @@ impl Life {
         self.name.is_some() && name(pid).is_some_and(|now| Some(now) != self.name)
     }
 
+    /// Whether output that has just come is the first of a created container, and so may come of a start. Once:
+    /// the rest of it is no news, and is not to cost a look each.
+    pub fn hears_first_output(&mut self) -> bool {
+        self.state == State::Created && !std::mem::replace(&mut self.heard, true)
+    }
+
     /// Numbers an event and keeps it. Returns its line.
     pub fn note(&mut self, what: What, cause: Cause) -> Vec<u8> {
         let line = |seq| codec::event_line(&Event { what, seq, time: now(), cause });
@@ -107,4 +116,22 @@ pub(super) fn now() -> conward_protocol::Timestamp {
 /// the program is, `exe`, only those may know who could trace the process.
 fn name(pid: Pid) -> Option<Vec<u8>> {
     std::fs::read(format!("/proc/{pid}/comm")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_output_of_a_created_container_may_come_of_a_start() {
+        let own = crate::sys::process::own_pid();
+        let mut life = Life::new();
+        assert!(!life.hears_first_output(), "what comes before is the runtime's");
+        life.created(own);
+        assert_eq!([(); 3].map(|()| life.hears_first_output()), [true, false, false]);
+        let mut life = Life::new();
+        life.created(own);
+        life.started();
+        assert!(!life.hears_first_output(), "a start is known");
+    }
 }

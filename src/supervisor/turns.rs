@@ -171,7 +171,9 @@ impl Supervisor {
                 Turn::Dry => return,
                 Turn::Ended(fd) => return reactor.close(fd),
             }
-            self.look_whether_started();
+            if whom == CONTAINER && self.life.hears_first_output() {
+                self.look_whether_started();
+            }
             // A client whose connect(2) returned before the container wrote must hear it,
             // whatever the order in which epoll reports the two.
             self.on_attach();
