@@ -5,8 +5,7 @@
 
 use std::time::Instant;
 
-use super::socket::Refusal;
-use super::{Counts, Held, JournalSink, PATIENCE};
+use super::JournalSink;
 use crate::plan::Stream;
 use crate::sink::guests::Guests;
 use crate::sink::{STREAMS, Whose};
@@ -24,49 +23,31 @@ impl JournalSink {
         &self.guests
     }
 
-    /// Logs the lines for which there is a place.
+    /// Logs the lines for which there is a place, or that have waited long enough.
     pub(super) fn insert_ready(&mut self, now: Instant) {
         for stream in STREAMS {
-            let open = self.streams[stream as usize].lines.is_open();
-            let waits = self.guests.wait_for(stream) && open && !self.guests.are_due(now, stream);
-            if self.guests.wait_for(stream) && !waits && self.held.is_none() {
+            let is_place = !self.valve.log.line_is_open(stream) || self.guests.are_due(now, stream);
+            if self.guests.wait_for(stream) && is_place {
                 self.insert(Timestamp::now(), stream);
             }
         }
     }
 
-    /// Logs the lines that wait, or holds them back while the queue is full. The container's line, if one
-    /// is open, ends before them.
+    /// Logs the lines that wait, unless the journal takes nothing now. The container's line, if one is open,
+    /// ends before them.
     pub(super) fn insert(&mut self, now: Timestamp, stream: Stream) {
+        if self.valve.blocks(stream) {
+            return;
+        }
         let lines = self.guests.take(stream);
-        let ready = match self.held.is_some() {
-            true => Err(Refusal::Full),
-            false => self.out.prepare(now).and_then(|()| self.cut(now, stream)),
-        };
-        let (done, refusal) = match ready {
-            Ok(()) => self.push(now, stream, Whose::Session, &lines),
-            Err(refusal) => (0, Err(refusal)),
-        };
-        let rest = &lines[done..];
-        match refusal {
-            Ok(()) => {}
-            Err(Refusal::Full) if self.held.is_none() => {
-                let (whose, until) = (Whose::Session, Instant::now() + PATIENCE);
-                self.held = Some(Held { stream, whose, at: now, bytes: rest.to_vec(), until });
-            }
-            Err(refusal) => self.lose(stream, Whose::Session, rest, now, now, refusal),
+        if !lines.is_empty() {
+            self.valve.write(now, stream, Whose::Session, &lines);
         }
     }
 
-    /// Ends the container's line where it is, if it is open.
-    pub(super) fn cut(&mut self, now: Timestamp, stream: Stream) -> Result<(), Refusal> {
-        let state = &mut self.streams[stream as usize];
-        let Counts { logged, .. } = &mut state.counts[Whose::Container as usize];
-        let out = &mut self.out;
-        state.lines.cut(|entry, bytes| {
-            out.send(now, entry)?;
-            *logged += bytes as u64;
-            Ok(())
-        })
+    /// When lines have waited long enough; while the journal takes nothing, time does not matter.
+    pub(super) fn guests_deadline(&self) -> Option<Instant> {
+        let of = |stream: Stream| self.guests.deadline(stream).filter(|_| !self.valve.blocks(stream));
+        STREAMS.into_iter().filter_map(of).min()
     }
 }
