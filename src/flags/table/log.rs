@@ -35,14 +35,15 @@ pub(super) static FLAGS: &[Flag] = &[
          which `--log-rate` leaves no room. `block` does not read the stream meanwhile, so the container waits \
          when it writes. `drop-newest` loses what arrives. `drop-oldest` keeps up to 256 KiB for each stream \
          and log, and loses the oldest lines of it. Losses are counted, and the log tells of them. \
-         STREAM is `stdout` or `stderr`; without it both are meant. Default: `block` for the rate; a log file \
-         that fails loses what arrives, and a full journal blocks for a second at most. See under Log policies.",
+         STREAM is `stdout` or `stderr`; without it both are meant. Of a stream the last value counts. \
+         Default: `block` for the rate; a log file that fails loses what arrives, and a full journal blocks for \
+         a second at most. See under Log policies.",
     ),
     Flag::list("log-rate", "[STREAM=]BYTES[:BURST]", |w| &mut w.log_rate).says(
         "How many bytes a second of a stream are logged",
         "Bytes of a stream that a log takes in a second, and how many it takes at once after a pause (BURST, \
-         else as many as in a second). Both may end in `k`, `m` or `g`, for powers of 1024. What becomes of \
-         output beyond that says `--log-policy`. Each log has a count of its own.",
+         else as many as in a second). Both may end in `k`, `m` or `g`, for powers of 1024. For STREAM see \
+         `--log-policy`, which says what becomes of output beyond that. Each log counts for itself.",
     ),
     Flag::list("log-allowlist-dir", "DIR", |w| &mut w.log_allowlist_dir).says(
         "Directory that the log file must be below",
