@@ -56,6 +56,10 @@ impl FileSink {
     /// When [`FileSink::turn`] must be called; `None` unless a new file is overdue, or output or lines wait.
     pub fn deadline(&self) -> Option<Instant> {
         let renewal = self.valve.log.retry_at();
+        // Asked in each round of the loop.
+        if renewal.is_none() && !self.valve.holds() && !self.guests.wait() {
+            return None;
+        }
         renewal.into_iter().chain(self.valve.deadline()).chain(self.guests_deadline()).min()
     }
 

@@ -48,8 +48,8 @@ pub struct Records {
     bytes: Vec<u8>,
     used: usize,
     markers: usize,
-    /// Records of output that end a line.
-    lines: u64,
+    /// Records of output that end no line. (They are fewer than those that do, so they are counted.)
+    pieces: usize,
     head: [u8; HEAD_LEN],
 }
 
@@ -65,7 +65,7 @@ pub struct Kept {
 impl Records {
     /// An empty buffer, which allocates nothing yet.
     pub fn new() -> Records {
-        Records { bytes: Vec::new(), used: 0, markers: 0, lines: 0, head: [b' '; HEAD_LEN] }
+        Records { bytes: Vec::new(), used: 0, markers: 0, pieces: 0, head: [b' '; HEAD_LEN] }
     }
 
     /// Begins a new buffer, for records of this moment.
@@ -81,7 +81,7 @@ impl Records {
     pub fn clear(&mut self) {
         self.used = 0;
         self.markers = 0;
-        self.lines = 0;
+        self.pieces = 0;
     }
 
     /// Frees the buffer until the next [`Records::begin`].
@@ -95,9 +95,11 @@ impl Records {
         &self.bytes[..self.used]
     }
 
-    /// How many records of output end a line.
-    pub fn lines(&self) -> u64 {
-        self.lines
+    /// How many records end a line of the output, of which so many bytes are in the buffer.
+    pub fn lines(&self, output: usize) -> u64 {
+        // Each record has a head, and one that ends no line a newline of its own.
+        let heads = self.used - self.markers - output - self.pieces;
+        (heads / HEAD_LEN - self.pieces) as u64
     }
 
     /// Whether markers, or ends of lines, are part of the buffer.
@@ -142,7 +144,6 @@ impl Records {
                 return done;
             }
             self.put(b'F', line);
-            self.lines += 1;
             done = newline + 1;
         }
         for piece in output[done..].chunks(CONTENT_MAX) {
@@ -160,6 +161,7 @@ impl Records {
             return false;
         }
         self.put_line(b'P', piece);
+        self.pieces += 1;
         true
     }
 
@@ -301,6 +303,7 @@ mod tests {
             output.extend(newline.then_some(b'\n'));
             let mut records = begun();
             records.fill(Stream::Stdout, &output, PLENTY);
+            assert_eq!(records.lines(output.len()), u64::from(newline), "{length} {newline}");
             let records = parse(records.bytes());
             let got: Vec<_> = records.iter().map(|r| format!("{}{}", r.1 as char, r.2.len())).collect();
             assert_eq!(got.join(" "), want, "{length} {newline}");
@@ -354,7 +357,7 @@ mod tests {
             (199, 150, 4, 0),
             (200, 200, 0, 0),
         ];
-        assert_eq!(records.lines(), 2);
+        assert_eq!(records.lines(13), 2);
         for (written, kept, bytes, lines) in table {
             let lost = Amount { bytes, lines };
             assert_eq!(records.kept(written), Kept { bytes: kept, lost }, "{written}");

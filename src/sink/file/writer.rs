@@ -176,7 +176,7 @@ impl FileWriter {
         state.unfinished = self.records.unfinished(kept.bytes).unwrap_or(state.unfinished);
         state.of[whose as usize].add(Amount {
             bytes: output as u64 - kept.lost.bytes,
-            lines: self.records.lines() - kept.lost.lines,
+            lines: self.records.lines(output) - kept.lost.lines,
         });
         self.records.clear();
         result.map_err(|error| (usize::try_from(kept.lost.bytes).unwrap_or(output), error))

@@ -69,6 +69,9 @@ impl JournalSink {
 
     /// When [`JournalSink::turn`] must be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
+        if !self.valve.holds() && !self.guests.wait() {
+            return None;
+        }
         self.valve.deadline().into_iter().chain(self.guests_deadline()).min()
     }
 

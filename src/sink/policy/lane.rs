@@ -24,20 +24,21 @@ const BLOCK_ERROR: Duration = Duration::from_secs(10);
 /// Why lines are lost that are over the rate.
 static OVER_RATE: Refusal = Refusal { why: Why::Rate, cause: Cow::Borrowed("more than --log-rate allows") };
 
-/// One stream and what holds for it.
+/// One stream and what holds for it. What few streams need is kept apart, since each container has four of
+/// these, and each session.
 #[derive(Debug)]
 pub struct Lane {
     stream: Stream,
     policy: Option<LogPolicy>,
     patience: Patience,
-    meter: Option<Meter>,
+    meter: Option<Box<Meter>>,
     backlog: Backlog,
     /// When to try again what waits.
     retry: Option<Instant>,
-    trouble: Option<Trouble>,
+    trouble: Option<Box<Trouble>>,
     /// Where a policy was asked for: the last line of the container that was lost had no end yet. What comes
     /// of it is lost too, for the same reason, so that the log goes on with a line.
-    cut: Option<Refusal>,
+    cut: Option<Box<Refusal>>,
 }
 
 /// The log has taken nothing of this stream since something was refused.
@@ -64,7 +65,7 @@ impl Lane {
             stream,
             policy: limits.policy,
             patience,
-            meter: limits.rate.map(|rate| Meter::new(rate, Instant::now())),
+            meter: limits.rate.map(|rate| Box::new(Meter::new(rate, Instant::now()))),
             backlog: Backlog::default(),
             retry: None,
             trouble: None,
@@ -78,6 +79,7 @@ impl Lane {
     }
 
     /// Whether the stream is to be read no further.
+    #[inline]
     pub fn blocks(&self) -> bool {
         !self.backlog.is_empty() && self.policy != Some(LogPolicy::DropOldest)
     }
@@ -103,8 +105,16 @@ impl Lane {
     /// Logs a chunk that arrives now, or does what the policy says.
     pub fn write<L: Log>(&mut self, log: &mut L, now: Timestamp, whose: Whose, chunk: &[u8]) {
         if self.meter.is_none() && self.backlog.is_empty() && self.cut.is_none() {
-            return self.pass(log, now, whose, chunk);
+            self.pass(log, now, whose, chunk);
+        } else {
+            self.write_held_up(log, now, whose, chunk);
         }
+    }
+
+    /// The same where something waits, is lost or has to be counted.
+    #[cold]
+    #[inline(never)]
+    fn write_held_up<L: Log>(&mut self, log: &mut L, now: Timestamp, whose: Whose, chunk: &[u8]) {
         let chunk = self.skip(log, now, whose, chunk);
         if self.policy == Some(LogPolicy::DropNewest) {
             self.sift(log, now, whose, chunk);
@@ -126,7 +136,7 @@ impl Lane {
                 None => bytes.len(),
             };
             if allowed == 0 {
-                self.retry = self.meter.as_ref().map(Meter::ready_at);
+                self.retry = self.meter.as_ref().map(|meter| meter.ready_at());
                 return;
             }
             let (taken, result) = log.take(clock, at, self.stream, whose, &bytes[..allowed]);
@@ -149,18 +159,31 @@ impl Lane {
     }
 
     /// Straight to the log.
+    #[inline]
     fn pass<L: Log>(&mut self, log: &mut L, now: Timestamp, whose: Whose, chunk: &[u8]) {
         let (taken, result) = log.take(now, now, self.stream, whose, chunk);
-        let Err(refusal) = result else {
-            if self.trouble.is_some() {
-                self.recover(log);
-            }
-            return;
-        };
-        self.retry = self.try_again(log, Instant::now(), taken > 0, &refusal);
+        match result {
+            Ok(()) if self.trouble.is_none() => {}
+            Ok(()) => self.recover(log),
+            Err(refusal) => self.refused(log, now, whose, (chunk, taken), &refusal),
+        }
+    }
+
+    /// So much of a chunk was taken, and what follows was not: it waits or is lost.
+    #[cold]
+    #[inline(never)]
+    fn refused<L: Log>(
+        &mut self,
+        log: &mut L,
+        now: Timestamp,
+        whose: Whose,
+        (chunk, taken): (&[u8], usize),
+        refusal: &Refusal,
+    ) {
+        self.retry = self.try_again(log, Instant::now(), taken > 0, refusal);
         match self.retry.is_some() {
             true => self.keep(log, now, whose, &chunk[taken..]),
-            false => self.lose(log, now, whose, &chunk[taken..], &refusal),
+            false => self.lose(log, now, whose, &chunk[taken..], refusal),
         }
     }
 
@@ -217,7 +240,7 @@ impl Lane {
                 }
                 // The log ends the container's line before one of a session.
                 Some((_, Whose::Session, _)) => return,
-                None => self.cut = Some(refusal.clone()),
+                None => self.cut = Some(Box::new(refusal.clone())),
             }
         }
     }
@@ -230,7 +253,7 @@ impl Lane {
         let loss = Loss::of(now, bytes);
         log.lose(self.stream, whose, &loss, refusal);
         if self.policy.is_some() && whose == Whose::Container {
-            self.cut = (!loss.ends_line).then(|| refusal.clone());
+            self.cut = (!loss.ends_line).then(|| Box::new(refusal.clone()));
         }
     }
 
@@ -253,9 +276,9 @@ impl Lane {
             log::warn!("{}: {stream} waits until this changes: {cause}", log.name());
         }
         let fresh = || Trouble { since: now, refusal: refusal.clone(), pause: first, given_up: None };
-        let trouble = self.trouble.get_or_insert_with(fresh);
+        let trouble = self.trouble.get_or_insert_with(|| Box::new(fresh()));
         if moved {
-            *trouble = fresh();
+            **trouble = fresh();
         } else if trouble.refusal != *refusal {
             if trouble.refusal.why != refusal.why {
                 trouble.since = now;
@@ -274,6 +297,7 @@ impl Lane {
     }
 
     /// The log takes output again.
+    #[cold]
     fn recover<L: Log>(&mut self, log: &L) {
         if self.trouble.take().is_some_and(|trouble| trouble.given_up.is_none()) && self.policy.is_some() {
             log::warn!("{}: {} waits no longer", log.name(), self.stream.name());
