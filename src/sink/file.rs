@@ -60,7 +60,7 @@ impl FileSink {
         if renewal.is_none() && !self.valve.holds() && !self.guests.wait() {
             return None;
         }
-        renewal.into_iter().chain(self.valve.deadline()).chain(self.guests_deadline()).min()
+        renewal.into_iter().chain(self.valve.deadline()).chain(self.valve.guests_deadline(&self.guests)).min()
     }
 
     /// Tries again what has waited long enough: to get a new file, to log what waits, to let lines in.
@@ -76,7 +76,7 @@ impl FileSink {
     pub fn finish(&mut self, now: Timestamp) {
         self.valve.stop_waiting(Instant::now());
         for stream in STREAMS {
-            self.insert(now, stream);
+            self.valve.let_in(&mut self.guests, now, stream);
         }
         self.valve.log.finish(now);
     }

@@ -204,7 +204,7 @@ impl Sinks {
     }
 
     /// Whether a sink holds output of this stream back, so that no more of it may be read. Ends by
-    /// [`Sinks::turn`], not before [`Sinks::deadline`] perhaps; for a session by [`Sinks::pass_on`].
+    /// [`Sinks::turn`]; for a session by [`Sinks::pass_on`].
     #[inline]
     pub fn blocks(&self, stream: Stream) -> bool {
         self.gathered.as_ref().is_some_and(Gathered::has_lines)

@@ -17,7 +17,7 @@ impl FileSink {
         let (lines, rest) = chunk.split_at(end);
         if !lines.is_empty() {
             self.valve.write(now, stream, Whose::Container, lines);
-            self.insert(now, stream);
+            self.valve.let_in(&mut self.guests, now, stream);
         }
         if !rest.is_empty() {
             self.valve.write(now, stream, Whose::Container, rest);
@@ -40,27 +40,9 @@ impl FileSink {
         for stream in STREAMS {
             let is_place = !self.line_is_open(stream) || self.guests.are_due(now, stream);
             if self.guests.wait_for(stream) && is_place {
-                self.insert(Timestamp::now(), stream);
+                self.valve.let_in(&mut self.guests, Timestamp::now(), stream);
             }
         }
-    }
-
-    /// Logs the lines that wait, unless the log takes nothing now. The container's line, if one is open, ends
-    /// before them.
-    pub(super) fn insert(&mut self, now: Timestamp, stream: Stream) {
-        if self.valve.blocks(stream) {
-            return;
-        }
-        let lines = self.guests.take(stream);
-        if !lines.is_empty() {
-            self.valve.write(now, stream, Whose::Session, &lines);
-        }
-    }
-
-    /// When lines have waited long enough; while the log takes nothing, time does not matter.
-    pub(super) fn guests_deadline(&self) -> Option<Instant> {
-        let of = |stream: Stream| self.guests.deadline(stream).filter(|_| !self.valve.blocks(stream));
-        STREAMS.into_iter().filter_map(of).min()
     }
 
     /// Whether the last that is logged or waits of this stream is a piece of a line, and what comes next

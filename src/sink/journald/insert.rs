@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use super::JournalSink;
 use crate::plan::Stream;
+use crate::sink::STREAMS;
 use crate::sink::guests::Guests;
-use crate::sink::{STREAMS, Whose};
 use crate::sys::clock::Timestamp;
 
 impl JournalSink {
@@ -28,26 +28,8 @@ impl JournalSink {
         for stream in STREAMS {
             let is_place = !self.valve.log.line_is_open(stream) || self.guests.are_due(now, stream);
             if self.guests.wait_for(stream) && is_place {
-                self.insert(Timestamp::now(), stream);
+                self.valve.let_in(&mut self.guests, Timestamp::now(), stream);
             }
         }
-    }
-
-    /// Logs the lines that wait, unless the journal takes nothing now. The container's line, if one is open,
-    /// ends before them.
-    pub(super) fn insert(&mut self, now: Timestamp, stream: Stream) {
-        if self.valve.blocks(stream) {
-            return;
-        }
-        let lines = self.guests.take(stream);
-        if !lines.is_empty() {
-            self.valve.write(now, stream, Whose::Session, &lines);
-        }
-    }
-
-    /// When lines have waited long enough; while the journal takes nothing, time does not matter.
-    pub(super) fn guests_deadline(&self) -> Option<Instant> {
-        let of = |stream: Stream| self.guests.deadline(stream).filter(|_| !self.valve.blocks(stream));
-        STREAMS.into_iter().filter_map(of).min()
     }
 }

@@ -72,7 +72,7 @@ impl JournalSink {
         if !self.valve.holds() && !self.guests.wait() {
             return None;
         }
-        self.valve.deadline().into_iter().chain(self.guests_deadline()).min()
+        self.valve.deadline().into_iter().chain(self.valve.guests_deadline(&self.guests)).min()
     }
 
     /// Goes on with what waits, or gives it up if its time is over, and tells of gaps. Lets lines of sessions
@@ -90,7 +90,7 @@ impl JournalSink {
     pub fn finish(&mut self, now: Timestamp) {
         self.valve.stop_waiting(Instant::now());
         for stream in STREAMS {
-            self.insert(now, stream);
+            self.valve.let_in(&mut self.guests, now, stream);
         }
         self.valve.log.finish(now);
     }

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use crate::plan::{LogLimits, Stream};
+use crate::sink::guests::Guests;
 use crate::sink::{STREAMS, Whose};
 use crate::sys::clock::Timestamp;
 use lane::Lane;
@@ -140,6 +141,24 @@ impl<L: Log> Valve<L> {
         for lane in self.lanes.iter_mut().filter(|lane| !lane.backlog().is_empty()) {
             lane.release(&mut self.log, now);
         }
+    }
+
+    /// Logs the lines of sessions that wait, unless the stream is held up. The container's line, if one is
+    /// open, ends before them.
+    pub fn let_in(&mut self, guests: &mut Guests, now: Timestamp, stream: Stream) {
+        if self.blocks(stream) {
+            return;
+        }
+        let lines = guests.take(stream);
+        if !lines.is_empty() {
+            self.write(now, stream, Whose::Session, &lines);
+        }
+    }
+
+    /// When lines of sessions have waited long enough; while their stream is held up, time does not matter.
+    pub fn guests_deadline(&self, guests: &Guests) -> Option<Instant> {
+        let of = |stream: Stream| guests.deadline(stream).filter(|_| !self.blocks(stream));
+        STREAMS.into_iter().filter_map(of).min()
     }
 
     /// Nobody writes any more, so nobody is to be slowed down: what is still to come may pass as fast as it
