@@ -25,6 +25,9 @@ const TAG_AT: usize = HEAD_LEN - 2;
 const CAPACITY: usize = 64 * 1024;
 const _: () = assert!(CAPACITY > 4 * (HEAD_LEN + MARKER_MAX + 1) + HEAD_LEN + CONTENT_MAX + 1);
 
+/// Bytes of the buffer that are taken into use at a time: a page.
+const STEP: usize = 4096;
+
 /// How many bytes a write may still take.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
@@ -37,8 +40,8 @@ pub struct Room {
 /// Encoded records that wait for one write(2): markers and ends of lines first, then output of one stream.
 #[derive(Debug)]
 pub struct Records {
-    /// Empty until first used; then of [`CAPACITY`], of which the first `used` bytes count. The
-    /// pages behind them are only touched when they are needed.
+    /// Without room until first used, then with room for [`CAPACITY`]. No longer than was ever needed, so that no page
+    /// is touched for the sake of its zeros alone. The first `used` bytes count.
     bytes: Vec<u8>,
     used: usize,
     markers: usize,
@@ -62,9 +65,7 @@ impl Records {
 
     /// Begins a new buffer, for records of this moment.
     pub fn begin(&mut self, stamp: &[u8; STAMP_LEN]) {
-        if self.bytes.is_empty() {
-            self.bytes = vec![0; CAPACITY];
-        }
+        self.bytes.reserve_exact(CAPACITY - self.bytes.len());
         self.head[..STAMP_LEN].copy_from_slice(stamp);
         self.clear();
     }
@@ -96,8 +97,10 @@ impl Records {
     pub fn mark(&mut self, stream: Stream, unfinished: bool, text: &str) {
         self.head[STAMP_LEN + 1..STAMP_LEN + 7].copy_from_slice(stream.name().as_bytes());
         if unfinished {
+            self.lengthen(b"\n");
             self.put(b'F', b"\n");
         }
+        self.lengthen(text.as_bytes());
         self.put(b'F', text.as_bytes());
         self.bytes[self.used] = b'\n';
         self.used += 1;
@@ -107,6 +110,7 @@ impl Records {
     /// Ends the stream's unfinished line by an empty `F`. Call before [`Records::fill`].
     pub fn end_line(&mut self, stream: Stream) {
         self.head[STAMP_LEN + 1..STAMP_LEN + 7].copy_from_slice(stream.name().as_bytes());
+        self.lengthen(b"\n");
         self.put(b'F', b"\n");
         self.markers = self.used;
     }
@@ -115,6 +119,9 @@ impl Records {
     /// Returns how many bytes of `output` are now in the buffer.
     pub fn fill(&mut self, stream: Stream, output: &[u8], room: Room) -> usize {
         self.head[STAMP_LEN + 1..STAMP_LEN + 7].copy_from_slice(stream.name().as_bytes());
+        if self.bytes.len() < CAPACITY {
+            self.lengthen(output);
+        }
         let end = usize::try_from(room.before).unwrap_or(CAPACITY).min(CAPACITY);
         let until = usize::try_from(room.until).unwrap_or(CAPACITY);
         let mut done = 0;
@@ -160,6 +167,16 @@ impl Records {
         head[TAG_AT] = tag;
         rest.copy_from_slice(content);
         self.used += record.len();
+    }
+
+    /// Takes as much of the buffer into use as records of `content` may need.
+    #[cold]
+    fn lengthen(&mut self, content: &[u8]) {
+        let records = memchr_iter(b'\n', content).count() + content.len() / CONTENT_MAX + 1;
+        let end = self.used + content.len() + records * (HEAD_LEN + 1);
+        if end > self.bytes.len() {
+            self.bytes.resize(end.next_multiple_of(STEP).min(CAPACITY), 0);
+        }
     }
 
     /// What to keep of the file when only the first `written` bytes of the buffer reached it.
