@@ -8,7 +8,7 @@ use conward_protocol::body::Descriptor;
 use conward_protocol::client::Client as Manager;
 use conward_protocol::request::{Attach, Stdin, Stream};
 use conward_protocol::{Body, Request};
-use conward_testkit::{Client, Count, Footprint, Numbered, PATIENCE, Script, Step, To, joined, wait_for};
+use conward_testkit::{Client, Count, Footprint, Numbered, PATIENCE, Script, Step, To, joined, wait_until};
 
 use crate::report::{Pace, await_flat, scaled};
 use crate::{ask, launch, manager, place};
@@ -49,7 +49,7 @@ fn hear(descriptors: Vec<(Descriptor, OwnedFd)>) {
 
 #[test]
 fn attaching_and_detaching_costs_nothing_that_stays() {
-    let (cycles, first) = (scaled(2_000, 100_000), 200);
+    let (cycles, first) = (scaled(5_000, 100_000), 500);
     let place = place();
     let mut gate = place.gate("gate");
     let burst = Numbered { first: 0, lines: 5 };
@@ -71,12 +71,10 @@ fn attaching_and_detaching_costs_nothing_that_stays() {
         2 => hear(attach(&mut manager)),
         _ => drop(attach(&mut manager)),
     };
+    let descriptors = Footprint::of(supervisor).descriptors;
     (0..first).for_each(&mut cycle);
-    let before = wait_for("the first have gone", PATIENCE, || {
-        let held = Footprint::of(supervisor);
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        (Footprint::of(supervisor) == held).then_some(held)
-    });
+    wait_until("the first have gone", || Footprint::of(supervisor).descriptors == descriptors);
+    let before = Footprint::of(supervisor);
     let mut pace = Pace::of(cycles);
     for number in 0..cycles {
         cycle(number);

@@ -8,7 +8,7 @@ use conward_testkit::runc::{Container, LIMIT};
 use conward_testkit::{Footprint, wait_for};
 use nix::sys::stat::Mode;
 
-use crate::report::{Pace, scaled};
+use crate::report::{Pace, await_flat, scaled};
 
 /// One that says something, waits for a byte, and ends with a status by its number.
 fn container(number: u64) -> Container {
@@ -32,7 +32,7 @@ fn supervisor(container: &Container) -> PathBuf {
 fn tens_of_containers_at_once() {
     let count = scaled(5, 50);
     let containers: Vec<Container> = (1..=count).map(container).collect();
-    let mut pace = Pace::of(count);
+    let mut pace = Pace::of_all(count);
     let mut supervisors: Vec<_> =
         containers.iter().map(|container| container.create(&["--delete-on-exit"])).collect();
     for supervisor in &mut supervisors {
@@ -46,7 +46,7 @@ fn tens_of_containers_at_once() {
         wait_for("it runs", LIMIT, || (said() == format!("out {number}\nerr {number}\n")).then_some(()));
         assert_eq!(container.status(), "running");
     }
-    let after = Footprint::at(&supervisor(&containers[0]));
+    let after = await_flat("the first supervisor", before, || Footprint::at(&supervisor(&containers[0])));
     let procs: Vec<PathBuf> = containers.iter().map(supervisor).collect();
     for container in &containers {
         let gate = OpenOptions::new().write(true).open(gate(container));

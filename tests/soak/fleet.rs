@@ -3,7 +3,7 @@
 use conward_protocol::{Body, Request, State};
 use conward_testkit::{Footprint, Gate, Place, Running, Script, Step, joined};
 
-use crate::report::{Pace, scaled};
+use crate::report::{Pace, await_flat, scaled};
 use crate::{ask, launch, manager, place};
 
 /// A container's status, told by its number.
@@ -34,9 +34,9 @@ fn middle(all: &mut [Footprint]) -> Footprint {
 /// All are launched together, all answer, all start their containers, and all end with the status of their own.
 #[test]
 fn hundreds_of_supervisors_at_once() {
-    let count = scaled(60, 500);
+    let count = scaled(100, 500);
     let places: Vec<Place> = (0..count).map(|_| place()).collect();
-    let mut pace = Pace::of(count);
+    let mut pace = Pace::of_all(count);
     let (mut running, mut gates): (Vec<_>, Vec<_>) =
         places.iter().enumerate().map(|(number, place)| start(number, place)).unzip();
     running.iter_mut().for_each(Running::go);
@@ -60,7 +60,7 @@ fn hundreds_of_supervisors_at_once() {
             assert_eq!((told.id.as_str(), told.state), (place.id(), state));
         }
     }
-    let after = middle(&mut footprints());
+    let after = await_flat("the supervisor in the middle", before, || middle(&mut footprints()));
     drop(clients);
     gates.iter_mut().for_each(Gate::open);
     for (number, (one, place)) in running.iter_mut().zip(&places).enumerate() {

@@ -11,7 +11,7 @@ const SIGNALS: [i32; 8] = [1, 2, 6, 9, 10, 11, 13, 15];
 /// Each status is the container's own, in both exit files and as that of the supervisor, and each log has its line.
 #[test]
 fn thousands_of_short_lives_in_a_row() {
-    let count = scaled(100, 2_000);
+    let count = scaled(150, 2_000);
     let mut pace = Pace::of(count);
     let mut footprints = Vec::new();
     for number in 0..count {
@@ -23,9 +23,10 @@ fn thousands_of_short_lives_in_a_row() {
             _ => (Step::Exit(number as u8), i32::from(number as u8)),
         };
         let place = place();
-        let (line, newline) = (format!("life {number}"), if number % 5 == 0 { "\r\n" } else { "\n" });
+        let (line, newline) =
+            (format!("life {number}"), if number.is_multiple_of(5) { "\r\n" } else { "\n" });
         place.script(&Script::of([Step::AwaitStart, Step::out(&format!("{line}\n")), end]));
-        let terminal: &[&str] = if number % 5 == 0 { &["-t"] } else { &[] };
+        let terminal: &[&str] = if number.is_multiple_of(5) { &["-t"] } else { &[] };
         let mut running = launch(&place).args(terminal).start().created();
         footprints.push(Footprint::of(running.monitor().pid()));
         place.start_container();

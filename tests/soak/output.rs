@@ -85,7 +85,7 @@ fn end(mut running: Running) {
 #[test]
 fn a_day_of_output_with_rotation() {
     const OLD_FILES: usize = 5;
-    let (lines, size) = (scaled(400_000, 24 * 3600 * 1000), scaled(2 << 20, 16 << 20));
+    let (lines, size) = (scaled(2_000_000, 24 * 3600 * 1000), scaled(2 << 20, 16 << 20));
     let place = place();
     let [mut begin, mut finish] = ["begin", "finish"].map(|name| place.gate(name));
     let first = Numbered { first: 0, lines: lines / 100 };
@@ -146,7 +146,7 @@ fn a_day_of_output_with_rotation() {
 /// is in none of them, or in two.
 #[test]
 fn a_log_that_is_taken_away_again_and_again() {
-    let (count, first) = (scaled(40, 1_000), 10);
+    let (count, first) = (scaled(100, 1_000), 10);
     let place = place();
     let mut gate = place.gate("gate");
     let burst = Numbered { first: 0, lines: 50 };
@@ -161,7 +161,7 @@ fn a_log_that_is_taken_away_again_and_again() {
         let old = place.path("old.log");
         wait_until("some output", || fs::metadata(place.log()).is_ok_and(|log| log.len() > 0));
         fs::rename(place.log(), &old).expect("move the log away");
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             ask(&mut manager, Request::ReopenLogs);
         } else {
             place.ctl(b"2 0 0\n");
