@@ -25,8 +25,9 @@ const TAG_AT: usize = HEAD_LEN - 2;
 const CAPACITY: usize = 64 * 1024;
 const _: () = assert!(CAPACITY > 4 * (HEAD_LEN + MARKER_MAX + 1) + HEAD_LEN + CONTENT_MAX + 1);
 
-/// Bytes of the buffer that are taken into use at a time: a page.
-const STEP: usize = 4096;
+/// Bytes by which the buffer is put to use.
+const PAGE: usize = 4096;
+const _: () = assert!(CAPACITY.is_multiple_of(PAGE));
 
 /// How many bytes a write may still take.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +41,9 @@ pub struct Room {
 /// Encoded records that wait for one write(2): markers and ends of lines first, then output of one stream.
 #[derive(Debug)]
 pub struct Records {
-    /// Without room until first used, then with room for [`CAPACITY`]. No longer than was ever needed, so that no page
-    /// is touched for the sake of its zeros alone. The first `used` bytes count.
+    /// Has room for [`CAPACITY`], and never for more, from the first use on. As long as the most that was
+    /// needed so far, in pages of [`PAGE`], so that little output does not touch all of it; of that the first
+    /// `used` bytes count.
     bytes: Vec<u8>,
     used: usize,
     markers: usize,
@@ -65,7 +67,9 @@ impl Records {
 
     /// Begins a new buffer, for records of this moment.
     pub fn begin(&mut self, stamp: &[u8; STAMP_LEN]) {
-        self.bytes.reserve_exact(CAPACITY - self.bytes.len());
+        if self.bytes.is_empty() {
+            self.bytes.reserve_exact(CAPACITY);
+        }
         self.head[..STAMP_LEN].copy_from_slice(stamp);
         self.clear();
     }
@@ -97,20 +101,15 @@ impl Records {
     pub fn mark(&mut self, stream: Stream, unfinished: bool, text: &str) {
         self.head[STAMP_LEN + 1..STAMP_LEN + 7].copy_from_slice(stream.name().as_bytes());
         if unfinished {
-            self.lengthen(b"\n");
             self.put(b'F', b"\n");
         }
-        self.lengthen(text.as_bytes());
-        self.put(b'F', text.as_bytes());
-        self.bytes[self.used] = b'\n';
-        self.used += 1;
+        self.put_line(b'F', text.as_bytes());
         self.markers = self.used;
     }
 
     /// Ends the stream's unfinished line by an empty `F`. Call before [`Records::fill`].
     pub fn end_line(&mut self, stream: Stream) {
         self.head[STAMP_LEN + 1..STAMP_LEN + 7].copy_from_slice(stream.name().as_bytes());
-        self.lengthen(b"\n");
         self.put(b'F', b"\n");
         self.markers = self.used;
     }
@@ -119,9 +118,6 @@ impl Records {
     /// Returns how many bytes of `output` are now in the buffer.
     pub fn fill(&mut self, stream: Stream, output: &[u8], room: Room) -> usize {
         self.head[STAMP_LEN + 1..STAMP_LEN + 7].copy_from_slice(stream.name().as_bytes());
-        if self.bytes.len() < CAPACITY {
-            self.lengthen(output);
-        }
         let end = usize::try_from(room.before).unwrap_or(CAPACITY).min(CAPACITY);
         let until = usize::try_from(room.until).unwrap_or(CAPACITY);
         let mut done = 0;
@@ -153,29 +149,34 @@ impl Records {
         if self.used + HEAD_LEN + piece.len() + 1 > end || self.used >= until {
             return false;
         }
-        self.put(b'P', piece);
+        self.put_line(b'P', piece);
+        true
+    }
+
+    /// Adds a head with this tag, `content`, and the newline that it lacks.
+    fn put_line(&mut self, tag: u8, content: &[u8]) {
+        self.put(tag, content);
+        self.touch(self.used + 1);
         self.bytes[self.used] = b'\n';
         self.used += 1;
-        true
     }
 
     /// Adds a head with this tag, and `content`.
     fn put(&mut self, tag: u8, content: &[u8]) {
-        let record = &mut self.bytes[self.used..self.used + HEAD_LEN + content.len()];
+        let end = self.used + HEAD_LEN + content.len();
+        self.touch(end);
+        let record = &mut self.bytes[self.used..end];
         let (head, rest) = record.split_at_mut(HEAD_LEN);
         head.copy_from_slice(&self.head);
         head[TAG_AT] = tag;
         rest.copy_from_slice(content);
-        self.used += record.len();
+        self.used = end;
     }
 
-    /// Takes as much of the buffer into use as records of `content` may need.
-    #[cold]
-    fn lengthen(&mut self, content: &[u8]) {
-        let records = memchr_iter(b'\n', content).count() + content.len() / CONTENT_MAX + 1;
-        let end = self.used + content.len() + records * (HEAD_LEN + 1);
-        if end > self.bytes.len() {
-            self.bytes.resize(end.next_multiple_of(STEP).min(CAPACITY), 0);
+    /// Makes the buffer as long as this at least.
+    fn touch(&mut self, end: usize) {
+        if self.bytes.len() < end {
+            self.bytes.resize(end.next_multiple_of(PAGE), 0);
         }
     }
 
