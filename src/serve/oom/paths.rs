@@ -79,8 +79,9 @@ pub fn memory_cgroup(text: &[u8]) -> Option<(Hierarchy, &Path)> {
 pub fn mount(line: &[u8], hierarchy: Hierarchy) -> Option<Mount> {
     // ID PARENT DEV ROOT POINT OPTIONS [TAG…] - TYPE SOURCE SUPER-OPTIONS
     let mut fields = line.split(|&byte| byte == b' ');
-    let root = fields.nth(3)?;
-    let point = fields.next()?;
+    // A path that is not absolute would lead out of the mount point.
+    let mut path = |nth| fields.nth(nth).filter(|path| path.starts_with(b"/"));
+    let (root, point) = (path(3)?, path(0)?);
     let mut filesystem = fields.skip_while(|&field| field != b"-").skip(1);
     let kind = filesystem.next()?;
     let options = filesystem.nth(1)?;
