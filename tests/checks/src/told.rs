@@ -4,6 +4,9 @@ use conward_protocol::Timestamp;
 use conward_protocol::body::LogRecord;
 use conward_protocol::request::Stream;
 
+/// Bytes of a time at most.
+const TIME_MAX: usize = 54;
+
 /// A record, or a line that is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
@@ -32,7 +35,9 @@ impl Told {
         let (Some(time), Some(stream), Some(tag), Some(content)) = (word(), word(), word(), word()) else {
             return whole();
         };
-        let time = std::str::from_utf8(time).ok().and_then(Timestamp::parse);
+        // RFC 3339 has no bound; who writes logs has nine digits.
+        let time = std::str::from_utf8(time).ok().filter(|time| time.len() <= TIME_MAX);
+        let time = time.and_then(Timestamp::parse);
         let stream = match stream {
             b"stdout" => Some(Stream::Stdout),
             b"stderr" => Some(Stream::Stderr),
