@@ -19,7 +19,7 @@ RUN_PROBE = mkdir -p $(TARGET) && echo 'fn main() { println!("{:?}", std::env::a
 	| rustc --target $(HOST) $(STATIC) $(SHORT) -o $(PROBE) - && $(PROBE)
 FLAGS = $(eval FLAGS := $(STATIC) $(if $(shell ($(RUN_PROBE)) 2>/dev/null),$(SHORT)))$(FLAGS)
 
-.PHONY: all build test demo bench faults soak lint install clean
+.PHONY: all build test demo bench faults soak fuzz lint install clean
 
 all: build
 
@@ -64,8 +64,14 @@ soak: build
 	CONWARD_BIN=$(BIN) CONWARD_SOAK=all CONWARD_SOAK_REPORT=$(SOAK) cargo nextest run --profile soak --test soak; \
 	status=$$?; cat $(SOAK); exit $$status
 
+# Bytes that break the checks of tests/checks, looked for with libFuzzer. `test` tries what is known.
+fuzz:
+	tests/setup --fuzz
+	tests/fuzz
+
 lint:
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
 install: build
