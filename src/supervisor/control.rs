@@ -106,18 +106,11 @@ impl Supervisor {
         }
         for _ in 0..READ_BUDGET {
             let Some(control) = &mut self.endpoints.control else { return };
-            let mut requests = Vec::new();
-            let heard = control.read(id, |line| {
-                requests.push(match line {
-                    Line::Text(text) => codec::request(text).map_err(Reply::from),
-                    Line::TooLong => Err(codec::too_long()),
-                });
-            });
-            for request in requests {
-                match request {
-                    Ok(asked) => self.answer(id, asked),
-                    Err(refusal) => self.tell(id, codec::reply_line(&refusal)),
-                }
+            let heard = control.read(id);
+            control.gather(id);
+            self.answer_lines(id);
+            if let Some(control) = &mut self.endpoints.control {
+                control.flush(id);
             }
             match heard {
                 Heard::More => {}
@@ -131,6 +124,19 @@ impl Supervisor {
             }
         }
         self.reactor.again(Ready::to_read(Source::Control(id).id()));
+    }
+
+    /// Answers what was read from a client, as long as it reads too.
+    fn answer_lines(&mut self, id: ControlId) {
+        while let Some(line) = self.endpoints.control.as_mut().and_then(|control| control.next_line(id)) {
+            match line {
+                Line::Text(text) => match codec::request(text) {
+                    Ok(asked) => self.answer(id, asked),
+                    Err(refused) => self.tell(id, codec::reply_line(&refused.into())),
+                },
+                Line::TooLong => self.tell(id, codec::reply_line(&codec::too_long())),
+            }
+        }
     }
 
     /// Forgets clients that have gone or do not read.
