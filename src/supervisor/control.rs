@@ -106,14 +106,14 @@ impl Supervisor {
         }
         for _ in 0..READ_BUDGET {
             let Some(control) = &mut self.endpoints.control else { return };
-            let heard = control.read(id);
-            control.gather(id);
-            self.answer_lines(id);
-            if let Some(control) = &mut self.endpoints.control {
-                control.flush(id);
-            }
-            match heard {
-                Heard::More => {}
+            match control.read(id) {
+                Heard::More => {
+                    control.gather(id);
+                    self.answer_lines(id);
+                    if let Some(control) = &mut self.endpoints.control {
+                        control.flush(id);
+                    }
+                }
                 Heard::Nothing => return,
                 Heard::HalfEnd { torn: false } => {}
                 Heard::HalfEnd { torn: true } => {
@@ -128,10 +128,14 @@ impl Supervisor {
 
     /// Answers what was read from a client, as long as it reads too.
     fn answer_lines(&mut self, id: ControlId) {
+        self.look_whether_started();
+        // The body of the last answer, if that was to `state`. Nothing happens between two such requests that
+        // came with one read.
+        let mut told = None;
         while let Some(line) = self.endpoints.control.as_mut().and_then(|control| control.next_line(id)) {
             match line {
                 Line::Text(text) => match codec::request(text) {
-                    Ok(asked) => self.answer(id, asked),
+                    Ok(asked) => self.answer(id, asked, &mut told),
                     Err(refused) => self.tell(id, codec::reply_line(&refused.into())),
                 },
                 Line::TooLong => self.tell(id, codec::reply_line(&codec::too_long())),
@@ -185,16 +189,21 @@ impl Supervisor {
     }
 
     /// Answers now or later what was asked; a subscription begins after its answer.
-    fn answer(&mut self, id: ControlId, asked: Asked) {
-        self.look_whether_started();
+    fn answer(&mut self, id: ControlId, asked: Asked, told: &mut Option<Vec<u8>>) {
         let Asked { tag, request } = asked;
-        let answer = if request.allowed_in(self.life.state) {
-            self.do_request(id, tag.as_ref(), &request)
-        } else {
-            Err(Failure::illegal(&request, self.life.state))
+        let state = told.take().filter(|_| request == Request::State);
+        let answer = match state {
+            Some(state) => Ok(Some(state)),
+            None if request.allowed_in(self.life.state) => {
+                self.do_request(id, tag.as_ref(), &request).map(|body| body.map(|body| codec::json(&body)))
+            }
+            None => Err(Failure::illegal(&request, self.life.state)),
         };
         match answer {
-            Ok(Some(body)) => self.reply(id, tag, Ok(body)),
+            Ok(Some(body)) => {
+                self.tell(id, codec::ok_line(tag.as_ref(), &body));
+                *told = (request == Request::State).then_some(body);
+            }
             Ok(None) => return,
             Err(failure) => return self.reply(id, tag, Err(failure)),
         }
