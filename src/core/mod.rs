@@ -158,6 +158,11 @@ impl Core {
         if event == Event::DeleteAsked && self.delete != Wish::Never {
             self.delete = Wish::Asked;
         }
+        let ending = matches!(self.phase, Phase::Draining { .. } | Phase::Recording { .. });
+        if let (Event::Signalled(_), true, Some(delay)) = (&event, ending, &mut self.shape.exit_command) {
+            // There is nobody whom the signal could end any more, but a delay that it can cut short.
+            *delay = Duration::ZERO;
+        }
         let phase = std::mem::replace(&mut self.phase, Phase::Gone);
         self.phase = match phase {
             Phase::Gated => self.gated(now, event, out),

@@ -189,13 +189,15 @@ fn a_signal_cuts_the_delay_short() {
 }
 
 #[test]
-fn draining_is_bounded() {
-    let mut run = Run::alive(CREATE);
+fn draining_is_bounded_and_a_signal_meanwhile_not_lost() {
+    let mut run = Run::alive(Shape { exit_command: Some(Duration::from_secs(3600)), ..CREATE });
     run.feed(Event::Departed(Exit::Unknown));
+    run.feed(Event::Signalled(15));
     run.now += DRAIN_LIMIT;
     assert_eq!(run.feed(Event::Tick), [Effect::Record(Exit::Unknown)]);
     run.feed(Event::Answered(Answer::Recorded));
-    assert_eq!(run.feed(Event::Answered(Answer::HooksEnded)), [Effect::Finish(255)]);
+    assert_eq!(run.feed(Event::Answered(Answer::HooksEnded)), [Effect::RunExitCommand], "without its delay");
+    assert_eq!(run.feed(Event::Answered(Answer::CommandSpawned(None))), [Effect::Finish(255)]);
 }
 
 #[test]
