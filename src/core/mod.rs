@@ -46,7 +46,7 @@ enum Wish {
     Planned,
     /// A manager has asked for it.
     Asked,
-    /// There is no container.
+    /// There is none to be deleted: none was made, or this is an exec session in one.
     Never,
 }
 
@@ -121,7 +121,11 @@ enum Phase {
 impl Core {
     /// A lifecycle in its first phase, which ends with [`Event::Go`].
     pub fn new(shape: Shape) -> Core {
-        let delete = if shape.delete { Wish::Planned } else { Wish::None };
+        let delete = match shape {
+            Shape { exec: true, .. } => Wish::Never,
+            Shape { delete: true, .. } => Wish::Planned,
+            Shape { .. } => Wish::None,
+        };
         Core { shape, phase: Phase::Gated, delete }
     }
 

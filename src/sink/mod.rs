@@ -125,7 +125,7 @@ impl Sinks {
     }
 
     /// The same with another path of the journal's socket.
-    pub(crate) fn open_at(plan: &LogPlan, identity: &Identity, socket: &Path) -> Result<Sinks, Error> {
+    pub fn open_at(plan: &LogPlan, identity: &Identity, socket: &Path) -> Result<Sinks, Error> {
         let limits = plan.limits;
         let journal = plan.journal.as_ref().map(|plan| JournalSink::open(plan, limits, identity, socket));
         let journal = journal.transpose()?;
