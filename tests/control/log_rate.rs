@@ -55,7 +55,7 @@ fn by_itself_a_rate_holds_the_container_back() {
     drop(client);
     assert_eq!(running.status(), 7);
     let records = place.log_records();
-    assert_eq!(joined(&records, "stdout"), lines(total).into_bytes());
+    assert!(joined(&records, "stdout") == lines(total).into_bytes(), "not what was written");
     // A record has the time at which it was read; what was read before that was logged then, but for the end,
     // which nobody is held back by any more.
     let (mut logged, mut last) = (0, String::new());
@@ -102,7 +102,7 @@ fn what_is_dropped_is_counted_and_told() {
         gate.open();
         client.ok("wait recorded");
         drop(client);
-        assert_eq!(hears.read_to_end().stdout, lines(total).into_bytes());
+        assert!(hears.read_to_end().stdout == lines(total).into_bytes(), "a client hears all");
         assert_eq!(running.status(), 7);
         let record = std::fs::read(directory(&place).join("exit.json")).expect("the record");
         let record: Value = serde_json::from_slice(&record).expect("JSON");
