@@ -9,7 +9,7 @@ mod tests;
 mod words;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, from_value};
 
 use crate::body::LogRecord;
 use crate::limits::{DEPTH_MAX, LINE_MAX, TAG_MAX};
@@ -100,8 +100,7 @@ fn read_tag(tag: Option<Value>) -> Result<Option<Tag>, Failure> {
 /// Checks the fields by the table, then what they mean together.
 fn typed(op: Op, mut request: Map<String, Value>) -> Result<Request, Failure> {
     fields::check(op, &mut request)?;
-    request.insert("op".to_owned(), Value::from(op.name()));
-    let request = serde_json::from_value(Value::Object(request))
+    let request = request_of(op, Value::Object(request))
         .map_err(|error| Failure::new(ErrorCode::BadRequest, format!("{op}: {error}")))?;
     match &request {
         Request::Kill(Kill { all: true, exec: Some(_), .. }) => {
@@ -112,6 +111,33 @@ fn typed(op: Op, mut request: Map<String, Value>) -> Result<Request, Failure> {
         }
         _ => Ok(request),
     }
+}
+
+/// Reads the fields of a request whose operation is known. A derived reader of all of them would copy the fields first.
+fn request_of(op: Op, fields: Value) -> serde_json::Result<Request> {
+    Ok(match op {
+        Op::State => Request::State,
+        Op::Start => Request::Start,
+        Op::Kill => Request::Kill(from_value(fields)?),
+        Op::Stop => Request::Stop(from_value(fields)?),
+        Op::Pause => Request::Pause,
+        Op::Resume => Request::Resume,
+        Op::Update => Request::Update(from_value(fields)?),
+        Op::Resize => Request::Resize(from_value(fields)?),
+        Op::Attach => Request::Attach(from_value(fields)?),
+        Op::CloseStdin => Request::CloseStdin(from_value(fields)?),
+        Op::Exec => Request::Exec(from_value(fields)?),
+        Op::Ps => Request::Ps,
+        Op::Stats => Request::Stats,
+        Op::Wait => Request::Wait(from_value(fields)?),
+        Op::Subscribe => Request::Subscribe(from_value(fields)?),
+        Op::Logs => Request::Logs(from_value(fields)?),
+        Op::ReopenLogs => Request::ReopenLogs,
+        Op::Checkpoint => Request::Checkpoint(from_value(fields)?),
+        Op::Delete => Request::Delete(from_value(fields)?),
+        Op::Debug => Request::Debug(from_value(fields)?),
+        Op::Upgrade => Request::Upgrade(from_value(fields)?),
+    })
 }
 
 /// The parser works by recursion; this bound keeps its stack small.
@@ -172,13 +198,32 @@ pub fn greeting_line(greeting: &Greeting) -> Vec<u8> {
 /// The line of a reply, with its newline. One that would be longer than [`LINE_MAX`] becomes an
 /// error that says so.
 pub fn reply_line(reply: &Reply) -> Vec<u8> {
-    let whole = line(reply);
+    bounded(reply.tag.as_ref(), line(reply))
+}
+
+/// The same for what was done, with the body as [`json`] makes it: one body may answer many requests.
+pub fn ok_line(tag: Option<&Tag>, body: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::with_capacity(body.len() + TAG_MAX + 16);
+    whole.push(b'{');
+    if let Some(tag) = tag {
+        whole.extend_from_slice(b"\"tag\":");
+        // A number or a text, neither of which can fail.
+        let _ = serde_json::to_writer(&mut whole, tag);
+        whole.push(b',');
+    }
+    whole.extend_from_slice(b"\"ok\":");
+    whole.extend_from_slice(body);
+    whole.extend_from_slice(b"}\n");
+    bounded(tag, whole)
+}
+
+fn bounded(tag: Option<&Tag>, whole: Vec<u8>) -> Vec<u8> {
     if whole.len() <= LINE_MAX + 1 {
         return whole;
     }
     let message =
         format!("the reply would have {} bytes, and a line has at most {LINE_MAX}", whole.len() - 1);
-    line(&Reply::error(reply.tag.clone(), Failure::new(ErrorCode::TooLong, message)))
+    line(&Reply::error(tag.cloned(), Failure::new(ErrorCode::TooLong, message)))
 }
 
 /// The line of an event, with its newline. All its texts have bounds, so it is never too long.
@@ -197,10 +242,14 @@ pub fn log_line(tag: Option<&Tag>, record: &LogRecord) -> Vec<u8> {
     line(&Logged { tag, log: record })
 }
 
-/// Serialisation fails for keys that are no texts, and no type here has such.
-fn line(message: &impl Serialize) -> Vec<u8> {
+/// A part of a line. Serialisation fails for keys that are no texts, and no type here has such.
+pub fn json(message: &impl Serialize) -> Vec<u8> {
     const FAILED: &str = r#"{"error":{"code":"internal","message":"a line could not be written as JSON"}}"#;
-    let mut line = serde_json::to_vec(message).unwrap_or_else(|_| FAILED.into());
+    serde_json::to_vec(message).unwrap_or_else(|_| FAILED.into())
+}
+
+fn line(message: &impl Serialize) -> Vec<u8> {
+    let mut line = json(message);
     line.push(b'\n');
     line
 }

@@ -1,18 +1,17 @@
 //! What supervisors cost that have nothing to do: memory, wake-ups, descriptors; and their size.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::unistd::Pid;
 
-use crate::series::{Better, Series, Who};
-use crate::spawn::{Log, Output, Session};
-use crate::{Bench, Result, doing, limits, proc, wait};
-
-/// What each container writes before memory is taken a second time.
-const BUSY: Output = Output { line: 80, total: 1 << 20 };
+use crate::place::Output;
+use crate::series::{Better, Series, Target, Who};
+use crate::spawn::{Log, Session, Wish};
+use crate::{Bench, Result, doing, proc};
 
 /// Time for every supervisor to have finished its start.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -24,7 +23,6 @@ struct Figures {
     private: Series,
     proportional: Series,
     page_tables: Series,
-    busy: Series,
     sleeps: Series,
     cpu: Series,
     descriptors: Series,
@@ -32,30 +30,31 @@ struct Figures {
     code: Series,
 }
 
-/// Starts 50 supervisors with a silent container each: first one side's, then the other's, so that
+/// Starts 100 supervisors with a silent container each: first one side's, then the other's, so that
 /// neither shares a library with the other.
 pub fn run(bench: &Bench) -> Result<Vec<Series>> {
-    let (count, window) = if bench.args.quick { (5, 1) } else { (50, 10) };
-    let less = |name: String, unit, limit| Series::new(name, unit, Better::Less, limit);
-    let each = |what: &str| format!("{what} of each of {count} idle supervisors");
+    let (count, window) = if bench.args.quick { (5, 1) } else { (100, 10) };
     let idle = "a static C program in pause()";
+    let less = |name: &str, unit| Series::new(name, unit, Better::Less);
+    let each = |what: &str| less(&format!("{what} of each of {count} at rest"), "KiB").limit(idle);
     let mut figures = Figures {
-        private: less(each("private memory"), "KiB", idle),
-        proportional: less(each("proportional memory"), "KiB", idle),
-        page_tables: less(each("page tables"), "KiB", idle),
-        busy: less("private memory after 1 MiB of output".into(), "KiB", ""),
-        sleeps: less(format!("wake-ups of all {count} in {window} s while idle"), "", ""),
-        cpu: less(format!("CPU of all {count} in {window} s while idle"), "ms", ""),
-        descriptors: less("open descriptors".into(), "", idle),
-        size: less("binary".into(), "KiB", idle),
-        code: less("binary and its shared libraries".into(), "KiB", idle),
+        private: each("private memory").target(Target::AtMost(110.0)),
+        proportional: each("proportional memory"),
+        page_tables: each("page tables"),
+        sleeps: less(&format!("wake-ups of all {count} in {window} s at rest"), "")
+            .target(Target::AtMost(0.0)),
+        cpu: less(&format!("CPU of all {count} in {window} s at rest"), "ms"),
+        descriptors: less("open descriptors", "").limit(idle),
+        // 1.5 MB.
+        size: less("binary", "KiB").limit(idle).target(Target::AtMost(1.5e6 / KB)),
+        code: less("binary and its shared libraries", "KiB").limit(idle),
     };
     for who in [Who::Ours, Who::Reference] {
         supervisors(bench, who, count, Duration::from_secs(window), &mut figures)?;
         let size = fs::metadata(bench.program(who)).map_err(doing("stat the program"))?.len();
         figures.size.push(who, size as f64 / KB);
     }
-    if let Some(program) = limits::pause_program(bench)? {
+    if let Some(program) = pause_program(bench)? {
         let mut children = Vec::new();
         for _ in 0..count {
             let child = Command::new(&program).spawn().map_err(doing("run the program that only waits"))?;
@@ -69,18 +68,18 @@ pub fn run(bench: &Bench) -> Result<Vec<Series>> {
             child.kill().map_err(doing("end the program that only waits"))?;
             child.wait().map_err(doing("reap the program that only waits"))?;
         }
-        let size = fs::metadata(program).map_err(doing("stat the program"))?.len();
+        let size = fs::metadata(program).map_err(doing("stat the program that only waits"))?.len();
         figures.size.push(Who::Limit, size as f64 / KB);
     }
-    let Figures { private, proportional, page_tables, busy, sleeps, cpu, descriptors, size, code } = figures;
-    Ok(vec![private, proportional, page_tables, busy, sleeps, cpu, descriptors, size, code])
+    let Figures { private, proportional, page_tables, sleeps, cpu, descriptors, size, code } = figures;
+    Ok(vec![private, proportional, page_tables, sleeps, cpu, descriptors, size, code])
 }
 
 fn supervisors(bench: &Bench, who: Who, count: usize, window: Duration, figures: &mut Figures) -> Result<()> {
     let mut sessions = Vec::new();
     for _ in 0..count {
         bench.go_on()?;
-        sessions.push(Session::start(bench, who, Log::File, BUSY)?);
+        sessions.push(Session::start(bench, who, Wish::new(Log::File, Output::SILENT))?);
     }
     sleep(SETTLE);
     let (sleeps, cpu) = activity(&sessions)?;
@@ -92,23 +91,7 @@ fn supervisors(bench: &Bench, who: Who, count: usize, window: Duration, figures:
     for session in &sessions {
         still(session.supervisor, who, figures)?;
     }
-    for session in &mut sessions {
-        session.command(b"g")?;
-        let end = Instant::now() + wait::LIMIT;
-        while fs::metadata(session.log()).map_err(doing("stat the log"))?.len() <= BUSY.total {
-            if Instant::now() > end {
-                return Err("the output did not come to the log".into());
-            }
-            sleep(Duration::from_millis(1));
-        }
-    }
-    sleep(SETTLE);
-    for session in sessions {
-        figures.busy.push(who, proc::memory(session.supervisor)?.private as f64 / KB);
-        session.kill_container()?;
-        session.finish()?;
-    }
-    Ok(())
+    sessions.into_iter().try_for_each(Session::end)
 }
 
 /// Wake-ups and CPU time of all supervisors since their birth.
@@ -132,4 +115,13 @@ fn still(pid: Pid, who: Who, figures: &mut Figures) -> Result<()> {
         figures.code.push(who, proc::mapped_code(pid)? as f64 / KB);
     }
     Ok(())
+}
+
+/// A static C program that only waits; None where no C compiler is at hand.
+fn pause_program(bench: &Bench) -> Result<Option<PathBuf>> {
+    let (source, program) = (bench.scratch.path().join("pause.c"), bench.scratch.path().join("pause"));
+    fs::write(&source, "#include <unistd.h>\nint main(void) { return pause(); }\n")
+        .map_err(doing("write C"))?;
+    let built = Command::new("cc").args(["-O2", "-static", "-o"]).args([&program, &source]).status();
+    Ok(built.is_ok_and(|status| status.success()).then_some(program))
 }
