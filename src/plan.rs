@@ -121,6 +121,37 @@ pub struct LogPlan {
     pub file: Option<FileLog>,
     /// The `journald` sink.
     pub journal: Option<JournalLog>,
+    /// What holds for each stream in each of them, by the numbers of the streams.
+    pub limits: [LogLimits; 2],
+}
+
+/// What becomes of a stream's output that a log does not take at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogLimits {
+    /// `None`: what each sink does of itself; over the rate, [`LogPolicy::Block`].
+    pub policy: Option<LogPolicy>,
+    /// How fast it may be logged. `None`: as fast as it comes.
+    pub rate: Option<LogRate>,
+}
+
+/// What to do with output that a log does not take, or not so fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogPolicy {
+    /// Do not read the stream meanwhile.
+    Block,
+    /// Keep what arrives within a bound, and lose what has waited longest.
+    DropOldest,
+    /// Lose what arrives.
+    DropNewest,
+}
+
+/// How fast a stream may be logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogRate {
+    /// Bytes a second, at least 1.
+    pub bytes: u32,
+    /// Bytes that may be logged at once after a pause, at least 1.
+    pub burst: u32,
 }
 
 /// A log file of `k8s-file` records.

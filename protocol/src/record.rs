@@ -77,7 +77,8 @@ pub struct StreamCount {
     pub ended: bool,
 }
 
-/// What became of the bytes of a stream in a sink: `logged + dropped + withheld` is what was read.
+/// What became of the bytes of a stream in a sink: `logged + dropped + withheld + waiting` is what was read,
+/// but for a line that the journal has not got whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SinkCount {
     /// The sink: `k8s-file` or `journald`.
@@ -89,10 +90,49 @@ pub struct SinkCount {
     pub stream: Stream,
     /// Bytes in the log.
     pub logged: u64,
-    /// Bytes that the sink could not take: a full disk, a journal that does not read.
+    /// Bytes that are lost, for whatever reason.
     pub dropped: u64,
+    /// The same, by the reason.
+    #[serde(default, skip_serializing_if = "Drops::is_empty")]
+    pub drops: Drops,
+    /// Bytes that wait for the sink to take them; in the record none do.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waiting: u64,
     /// Bytes kept out on purpose, over `--log-global-size-max`.
     pub withheld: u64,
+}
+
+/// Output that a sink has not logged, by the reason; absent where there was none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drops {
+    /// More than `--log-rate` allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Amount>,
+    /// There was no room: a full disk, a journal whose queue is full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<Amount>,
+    /// The sink failed: a file that was removed or cannot be written, a journal that nobody listens to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Amount>,
+}
+
+impl Drops {
+    fn is_empty(&self) -> bool {
+        *self == Drops::default()
+    }
+}
+
+/// An amount of output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amount {
+    /// Bytes.
+    pub bytes: u64,
+    /// Ends of lines among them.
+    pub lines: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 names! {

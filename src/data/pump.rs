@@ -1,8 +1,8 @@
 //! Output: from the container's streams to the logs, then to the clients.
 //!
-//! One read of at most 64 KiB is passed on whole before the next one is made. While a journal or a
-//! client is behind, nothing is read: the container waits, as it would for a slow terminal. A
-//! journal or a client that takes nothing at all is waited for no longer than its grace time.
+//! One read of at most 64 KiB is passed on whole before the next one is made. While a log that is to
+//! block, or a client, is behind, nothing is read: the container waits, as it would for a slow terminal. A
+//! client that takes nothing at all is waited for no longer than its grace time, a log as its policy says.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -144,7 +144,7 @@ impl Pump {
     pub fn read(&mut self, stream: Stream, sinks: &Sinks) -> Turn {
         let Some(at) = self.taps.iter().position(|tap| tap.stream == stream) else { return Turn::Dry };
         // What is held back goes neither to logs nor to clients, so it waits for none of them.
-        let paused = self.paused(sinks) && !(stream == Stream::Stderr && self.undecided());
+        let paused = self.paused(stream, sinks) && !(stream == Stream::Stderr && self.undecided());
         let tap = &mut self.taps[at];
         tap.waiting = paused;
         if paused || tap.is_done() {
@@ -231,13 +231,14 @@ impl Pump {
     pub fn drained(&self, sinks: &Sinks) -> bool {
         self.streams_are_read()
             && matches!(self.held, Held::Nothing)
-            && !sinks.blocked()
+            && !sinks.holds()
             && self.clients.settled()
     }
 
     /// Draining is over, complete or not: what is still there to be read goes to the logs without
     /// waiting for one of them. Each counts what it cannot take.
     pub fn end_drain(&mut self, sinks: &mut Sinks) {
+        sinks.stop_waiting();
         if let Held::Output(held) = std::mem::replace(&mut self.held, Held::Nothing) {
             self.deliver(Stream::Stderr, &held, sinks);
         }
@@ -259,11 +260,14 @@ impl Pump {
     /// something to read are returned.
     pub fn resume(&mut self, sinks: &mut Sinks) -> Vec<Stream> {
         self.deliver_held(sinks);
-        if self.paused(sinks) {
-            return Vec::new();
+        let mut streams = Vec::new();
+        for at in 0..self.taps.len() {
+            if self.taps[at].waiting && !self.paused(self.taps[at].stream, sinks) {
+                self.taps[at].waiting = false;
+                streams.push(self.taps[at].stream);
+            }
         }
-        let waiting = |tap: &mut Tap| std::mem::take(&mut tap.waiting).then_some(tap.stream);
-        self.taps.iter_mut().filter_map(waiting).collect()
+        streams
     }
 
     /// Takes all streams out, to be closed.
@@ -298,18 +302,18 @@ impl Pump {
         }
     }
 
-    /// Held output goes first. A journal may hold up the last output for as long as draining lasts,
+    /// Held output goes first. A log may hold up the last output for as long as draining lasts,
     /// but a client may not: what is left then is bounded, so its queue may grow by that.
-    fn paused(&self, sinks: &Sinks) -> bool {
-        matches!(self.held, Held::Output(_)) || self.receivers_are_behind(sinks)
+    fn paused(&self, stream: Stream, sinks: &Sinks) -> bool {
+        matches!(self.held, Held::Output(_)) || self.receivers_are_behind(stream, sinks)
     }
 
-    fn receivers_are_behind(&self, sinks: &Sinks) -> bool {
-        sinks.blocked() || (self.clients.full() && !self.draining)
+    fn receivers_are_behind(&self, stream: Stream, sinks: &Sinks) -> bool {
+        sinks.blocks(stream) || (self.clients.full() && !self.draining)
     }
 
     fn deliver_held(&mut self, sinks: &mut Sinks) {
-        if self.receivers_are_behind(sinks) {
+        if self.receivers_are_behind(Stream::Stderr, sinks) {
             return;
         }
         match std::mem::replace(&mut self.held, Held::Nothing) {

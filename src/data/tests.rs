@@ -40,7 +40,7 @@ impl Rig {
         };
         let journal =
             JournalLog { tag: None, labels: Vec::new(), mark_partial: true, priority_prefix: false };
-        let plan = LogPlan { file: Some(file), journal: Some(journal) };
+        let plan = LogPlan { file: Some(file), journal: Some(journal), ..LogPlan::default() };
         let identity = Identity { id: "0123456789abcdef".to_owned(), uuid: None, name: None };
         let sinks = Sinks::open_at(&plan, &identity, &socket).unwrap();
         let mut pump = Pump::default();
@@ -100,7 +100,7 @@ impl Rig {
 
     fn lost(&self) -> (u64, u64) {
         let tally = self.sinks.counts(Stream::Stderr);
-        (tally.file.unwrap().lost, tally.journal.unwrap().lost)
+        (tally.file.unwrap().lost().bytes, tally.journal.unwrap().lost().bytes)
     }
 }
 

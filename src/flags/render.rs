@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::table::{Flag, GROUPS, Set};
 
 /// Columns before the description in help.
-const INDENT: usize = 37;
+const INDENT: usize = 39;
 
 /// What `--help` prints.
 pub fn help() -> String {

@@ -34,6 +34,8 @@ pub struct Words {
     pub(crate) log_level: Option<String>,
     pub(crate) log_max_files: i32,
     pub(crate) log_path: Vec<String>,
+    pub(crate) log_policy: Vec<String>,
+    pub(crate) log_rate: Vec<String>,
     pub(crate) log_rotate: bool,
     pub(crate) log_size_max: i64,
     pub(crate) log_tag: Option<String>,

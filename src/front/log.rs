@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::fatal;
+use super::{fatal, log_limits};
 use crate::error::Error;
 use crate::flags::Words;
 use crate::plan::{FileLog, JournalLog, LogPlan};
@@ -54,7 +54,7 @@ pub(super) fn plan(words: &Words, id: &str) -> Result<(LogPlan, bool), Error> {
         mark_partial: !words.no_container_partial_message,
         priority_prefix: words.log_journal_priority,
     });
-    Ok((LogPlan { file, journal }, passthrough))
+    Ok((LogPlan { file, journal, limits: log_limits::limits(words)? }, passthrough))
 }
 
 /// A tag or a label has no place in the records of a file.

@@ -7,6 +7,7 @@ mod bundle;
 mod control;
 mod lifecycle;
 mod log;
+mod log_limits;
 mod pipes;
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::mem::take;
 
 use crate::plan::Stream;
+use crate::sink::Amount;
+use crate::sink::policy::{Refusal, Why};
 use crate::sink::stamp::Stamps;
 use crate::sys::clock::Timestamp;
 
@@ -19,24 +21,39 @@ pub struct Gaps {
 /// A run of output that was lost.
 #[derive(Debug)]
 struct Gap {
-    bytes: u64,
+    amount: Amount,
     from: Timestamp,
     to: Timestamp,
-    cause: String,
+    refusal: Refusal,
+}
+
+/// What a marker has told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// How much was lost.
+    pub amount: Amount,
+    /// Why it began.
+    pub why: Why,
 }
 
 impl Gaps {
-    /// Counts bytes lost between two moments. The cause of a gap is what began it.
-    pub fn add(&mut self, stream: Stream, bytes: u64, from: Timestamp, to: Timestamp, cause: &str) {
-        if bytes == 0 {
+    /// Counts output that was lost between two moments. The cause of a gap is what began it.
+    pub fn add(
+        &mut self,
+        stream: Stream,
+        amount: Amount,
+        (from, to): (Timestamp, Timestamp),
+        refusal: &Refusal,
+    ) {
+        if amount.bytes == 0 {
             return;
         }
         match &mut self.of[stream as usize] {
             Some(gap) => {
-                gap.bytes += bytes;
+                gap.amount += amount;
                 gap.to = to;
             }
-            none => *none = Some(Gap { bytes, from, to, cause: cause.to_owned() }),
+            none => *none = Some(Gap { amount, from, to, refusal: refusal.clone() }),
         }
     }
 
@@ -55,55 +72,72 @@ impl Gaps {
     pub fn marker(&mut self, stream: Stream) -> Option<String> {
         let gap = self.of[stream as usize].as_ref()?;
         let (from, to) = (self.stamps.text(gap.from), self.stamps.text(gap.to));
-        let bytes = gap.bytes;
+        let Amount { bytes, lines } = gap.amount;
         let name = stream.name();
-        let mut text = format!("[conward: {bytes} bytes of {name} not logged from {from} to {to}: ");
-        text.extend(gap.cause.chars().filter(|c| !c.is_control()));
+        let mut text =
+            format!("[conward: {bytes} bytes ({lines} lines) of {name} not logged from {from} to {to}: ");
+        text.extend(gap.refusal.cause.chars().filter(|c| !c.is_control()));
         let end = (0..MARKER_MAX).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
         text.truncate(end);
         text.push(']');
         Some(text)
     }
 
-    /// The marker of this stream is in the log. Returns how many bytes it told of.
-    pub fn told(&mut self, stream: Stream) -> u64 {
-        take(&mut self.of[stream as usize]).map_or(0, |gap| gap.bytes)
+    /// The marker of this stream, if there was one, is in the log. Returns what it told of.
+    pub fn told(&mut self, stream: Stream) -> Option<Told> {
+        take(&mut self.of[stream as usize]).map(|gap| Told { amount: gap.amount, why: gap.refusal.why })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Gaps, MARKER_MAX};
+    use super::{Gaps, MARKER_MAX, Told};
     use crate::plan::Stream;
+    use crate::sink::Amount;
+    use crate::sink::policy::{Refusal, Why};
     use crate::sink::stamp::Stamps;
     use crate::sys::clock::Timestamp;
 
     const FIRST: Timestamp = Timestamp { secs: 1_795_282_320, nanos: 5 };
     const LAST: Timestamp = Timestamp { secs: 1_795_282_321, nanos: 6 };
 
+    fn lost(bytes: u64, lines: u64) -> Amount {
+        Amount { bytes, lines }
+    }
+
+    fn refusal(cause: &str) -> Refusal {
+        Refusal { why: Why::Room, cause: cause.to_owned().into() }
+    }
+
     #[test]
     fn a_marker_sums_up_and_is_told_once() {
         let mut gaps = Gaps::default();
-        gaps.add(Stream::Stdout, 0, FIRST, FIRST, "nothing happened");
+        gaps.add(Stream::Stdout, Amount::default(), (FIRST, FIRST), &refusal("nothing happened"));
         assert!(gaps.is_empty());
-        gaps.add(Stream::Stdout, 40, FIRST, FIRST, "No space left on device");
-        gaps.add(Stream::Stdout, 2, LAST, LAST, "something else");
+        gaps.add(Stream::Stdout, lost(40, 3), (FIRST, FIRST), &refusal("No space left on device"));
+        gaps.add(Stream::Stdout, lost(2, 1), (LAST, LAST), &refusal("something else"));
         let (from, to) = (Stamps::default().text(FIRST), Stamps::default().text(LAST));
         assert_eq!(
             gaps.marker(Stream::Stdout),
             Some(format!(
-                "[conward: 42 bytes of stdout not logged from {from} to {to}: No space left on device]"
+                "[conward: 42 bytes (4 lines) of stdout not logged from {from} to {to}: No space left on device]"
             ))
         );
         assert_eq!(gaps.marker(Stream::Stderr), None);
-        assert_eq!((gaps.told(Stream::Stdout), gaps.told(Stream::Stdout)), (42, 0));
+        let told = Told { amount: lost(42, 4), why: Why::Room };
+        assert_eq!((gaps.told(Stream::Stdout), gaps.told(Stream::Stdout)), (Some(told), None));
         assert!(gaps.is_empty());
     }
 
     #[test]
     fn a_marker_is_one_line_of_bounded_length() {
         let mut gaps = Gaps::default();
-        gaps.add(Stream::Stderr, 1, FIRST, FIRST, &format!("/a\nb/{}", "é".repeat(2000)));
+        gaps.add(
+            Stream::Stderr,
+            lost(1, 0),
+            (FIRST, FIRST),
+            &refusal(&format!("/a\nb/{}", "é".repeat(2000))),
+        );
         let marker = gaps.marker(Stream::Stderr).unwrap();
         assert!(marker.len() <= MARKER_MAX && marker.len() > MARKER_MAX - 3, "{}", marker.len());
         assert!(marker.contains(": /ab/éé") && marker.ends_with("é]") && !marker.contains('\n'));

@@ -115,9 +115,9 @@ impl Guests {
         self.of.iter().all(|waiting| waiting.lines.len() < EXEC_WAITING_MAX)
     }
 
-    /// When the first of them have waited long enough.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.of.iter().filter_map(|waiting| waiting.until).min()
+    /// When the first of this stream have waited long enough.
+    pub fn deadline(&self, stream: Stream) -> Option<Instant> {
+        self.of[stream as usize].until
     }
 
     /// Takes the lines of a stream out.
@@ -134,6 +134,7 @@ mod tests {
 
     use super::{EXEC_LINE_MAX, EXEC_WAITING_MAX, Gathered, Guests, PATIENCE};
     use crate::plan::Stream;
+    use crate::sink::STREAMS;
 
     #[test]
     fn only_whole_lines_are_given() {
@@ -177,14 +178,14 @@ mod tests {
         guests.add(now, Stream::Stderr, b"a\n");
         guests.add(now + Duration::from_millis(500), Stream::Stderr, b"b\n");
         assert!(guests.wait_for(Stream::Stderr) && !guests.wait_for(Stream::Stdout));
-        assert_eq!(guests.deadline(), Some(now + PATIENCE));
+        assert_eq!(guests.deadline(Stream::Stderr), Some(now + PATIENCE));
         assert!(!guests.are_due(now, Stream::Stderr) && guests.are_due(now + PATIENCE, Stream::Stderr));
         assert!(guests.have_room());
         guests.add(now, Stream::Stdout, &vec![b'\n'; EXEC_WAITING_MAX]);
         assert!(!guests.have_room());
         assert_eq!(guests.take(Stream::Stderr), b"a\nb\n");
         guests.take(Stream::Stdout);
-        assert!(!guests.wait() && guests.deadline().is_none());
+        assert!(!guests.wait() && STREAMS.iter().all(|&stream| guests.deadline(stream).is_none()));
     }
 
     proptest! {

@@ -7,6 +7,7 @@
 use memchr::{memchr, memchr_iter, memrchr};
 
 use crate::plan::Stream;
+use crate::sink::Amount;
 use crate::sink::gap::MARKER_MAX;
 use crate::sink::stamp::STAMP_LEN;
 
@@ -47,6 +48,8 @@ pub struct Records {
     bytes: Vec<u8>,
     used: usize,
     markers: usize,
+    /// Records of output that end no line. (They are fewer than those that do, so they are counted.)
+    pieces: usize,
     head: [u8; HEAD_LEN],
 }
 
@@ -55,14 +58,14 @@ pub struct Records {
 pub struct Kept {
     /// The end of the last whole record; what follows must be cut off the file again.
     pub bytes: usize,
-    /// Output bytes (newlines included) in the records that did not make it.
-    pub lost: u64,
+    /// Output (bytes with newlines) in the records that did not make it.
+    pub lost: Amount,
 }
 
 impl Records {
     /// An empty buffer, which allocates nothing yet.
     pub fn new() -> Records {
-        Records { bytes: Vec::new(), used: 0, markers: 0, head: [b' '; HEAD_LEN] }
+        Records { bytes: Vec::new(), used: 0, markers: 0, pieces: 0, head: [b' '; HEAD_LEN] }
     }
 
     /// Begins a new buffer, for records of this moment.
@@ -78,6 +81,7 @@ impl Records {
     pub fn clear(&mut self) {
         self.used = 0;
         self.markers = 0;
+        self.pieces = 0;
     }
 
     /// Frees the buffer until the next [`Records::begin`].
@@ -89,6 +93,13 @@ impl Records {
     /// The encoded bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.used]
+    }
+
+    /// How many records end a line of the output, of which so many bytes are in the buffer.
+    pub fn lines(&self, output: usize) -> u64 {
+        // Each record has a head, and one that ends no line a newline of its own.
+        let heads = self.used - self.markers - output - self.pieces;
+        (heads / HEAD_LEN - self.pieces) as u64
     }
 
     /// Whether markers, or ends of lines, are part of the buffer.
@@ -150,6 +161,7 @@ impl Records {
             return false;
         }
         self.put_line(b'P', piece);
+        self.pieces += 1;
         true
     }
 
@@ -186,13 +198,15 @@ impl Records {
     pub fn kept(&self, written: usize) -> Kept {
         let whole = memrchr(b'\n', &self.bytes()[..written]).map_or(0, |end| end + 1);
         let bytes = if whole <= self.markers { 0 } else { whole };
-        let mut lost = 0;
+        let mut lost = Amount::default();
         let mut rest = &self.bytes()[bytes.max(self.markers)..];
         while let Some(end) = memchr(b'\n', rest) {
-            lost += end - HEAD_LEN + usize::from(rest[TAG_AT] == b'F');
+            let ends_line = rest[TAG_AT] == b'F';
+            let bytes = (end - HEAD_LEN + usize::from(ends_line)) as u64;
+            lost += Amount { bytes, lines: u64::from(ends_line) };
             rest = &rest[end + 1..];
         }
-        Kept { bytes, lost: lost as u64 }
+        Kept { bytes, lost }
     }
 
     /// Whether the last record of the first `kept` bytes (the end of a record) leaves its line
@@ -215,6 +229,7 @@ pub fn first_cost(output: &[u8]) -> u64 {
 mod tests {
     use super::{CONTENT_MAX, Kept, Records, Room, first_cost};
     use crate::plan::Stream;
+    use crate::sink::Amount;
     use proptest::prelude::*;
 
     const STAMP: &[u8; 35] = b"2026-11-21T17:32:00.226934934+00:00";
@@ -288,6 +303,7 @@ mod tests {
             output.extend(newline.then_some(b'\n'));
             let mut records = begun();
             records.fill(Stream::Stdout, &output, PLENTY);
+            assert_eq!(records.lines(output.len()), u64::from(newline), "{length} {newline}");
             let records = parse(records.bytes());
             let got: Vec<_> = records.iter().map(|r| format!("{}{}", r.1 as char, r.2.len())).collect();
             assert_eq!(got.join(" "), want, "{length} {newline}");
@@ -332,17 +348,19 @@ mod tests {
         records.mark(Stream::Stdout, false, "[gap]"); // 51 bytes
         records.fill(Stream::Stdout, b"one\nfour\nrest", PLENTY); // 49, 50 and 50 bytes
         let table = [
-            (0, 0, 13),
-            (51, 0, 13),
-            (99, 0, 13),
-            (100, 100, 9),
-            (149, 100, 9),
-            (150, 150, 4),
-            (199, 150, 4),
-            (200, 200, 0),
+            (0, 0, 13, 2),
+            (51, 0, 13, 2),
+            (99, 0, 13, 2),
+            (100, 100, 9, 1),
+            (149, 100, 9, 1),
+            (150, 150, 4, 0),
+            (199, 150, 4, 0),
+            (200, 200, 0, 0),
         ];
-        for (written, bytes, lost) in table {
-            assert_eq!(records.kept(written), Kept { bytes, lost }, "{written}");
+        assert_eq!(records.lines(13), 2);
+        for (written, kept, bytes, lines) in table {
+            let lost = Amount { bytes, lines };
+            assert_eq!(records.kept(written), Kept { bytes: kept, lost }, "{written}");
         }
     }
 

@@ -9,12 +9,14 @@ mod guests;
 mod journald;
 mod k8s;
 mod place;
+mod policy;
 mod reader;
 mod stamp;
 mod trail;
 
 use std::fs::File;
 use std::io;
+use std::ops::AddAssign;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::Instant;
@@ -28,10 +30,27 @@ use journald::JournalSink;
 use place::FileId;
 use trail::Trail;
 
+pub use policy::Why;
 pub use reader::{Reader, Turn};
 
 /// Both streams, in the order of their numbers.
 const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
+
+/// An amount of output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// Bytes.
+    pub bytes: u64,
+    /// Ends of lines among them.
+    pub lines: u64,
+}
+
+impl AddAssign for Amount {
+    fn add_assign(&mut self, more: Amount) {
+        self.bytes += more.bytes;
+        self.lines += more.lines;
+    }
+}
 
 /// What became of the output of one stream in one sink, in bytes as the container wrote them; of exec
 /// sessions, in bytes as they were cut into lines.
@@ -39,10 +58,30 @@ const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 pub struct Counts {
     /// Bytes that are in the log.
     pub logged: u64,
-    /// Bytes that are not, because the log failed.
-    pub lost: u64,
+    /// What is not, by [`Why`] not.
+    dropped: [Amount; 3],
     /// Bytes that are not, because the log had reached its global limit.
     pub withheld: u64,
+    /// Bytes that wait for the log to take them.
+    pub waiting: u64,
+}
+
+impl Counts {
+    /// What is not in the log, for this reason.
+    pub fn dropped(&self, why: Why) -> Amount {
+        self.dropped[why as usize]
+    }
+
+    /// What is not in the log, for whatever reason.
+    pub fn lost(&self) -> Amount {
+        let mut lost = Amount::default();
+        self.dropped.iter().for_each(|&amount| lost += amount);
+        lost
+    }
+
+    fn drop(&mut self, why: Why, amount: Amount) {
+        self.dropped[why as usize] += amount;
+    }
 }
 
 /// Whose output it is.
@@ -87,9 +126,10 @@ impl Sinks {
 
     /// The same with another path of the journal's socket.
     pub fn open_at(plan: &LogPlan, identity: &Identity, socket: &Path) -> Result<Sinks, Error> {
-        let journal =
-            plan.journal.as_ref().map(|plan| JournalSink::open(plan, identity, socket)).transpose()?;
-        let file = plan.file.as_ref().map(FileSink::open).transpose()?;
+        let limits = plan.limits;
+        let journal = plan.journal.as_ref().map(|plan| JournalSink::open(plan, limits, identity, socket));
+        let journal = journal.transpose()?;
+        let file = plan.file.as_ref().map(|plan| FileSink::open(plan, limits)).transpose()?;
         Ok(Sinks { file, journal, ..Sinks::default() })
     }
 
@@ -149,8 +189,8 @@ impl Sinks {
         file.into_iter().chain(self.journal.as_ref().map(JournalSink::guests))
     }
 
-    /// Logs a chunk of at most 128 KiB that arrived at `now`. Never fails. Call it only
-    /// while not [`Sinks::blocked`].
+    /// Logs a chunk of at most 128 KiB that arrived at `now`. Never fails. Call it only while the stream is
+    /// not [`Sinks::blocks`]: a chunk that comes nevertheless waits with the others.
     pub fn write(&mut self, now: Timestamp, stream: Stream, chunk: &[u8]) {
         if let Some(file) = &mut self.file {
             file.write(now, stream, chunk);
@@ -163,11 +203,47 @@ impl Sinks {
         }
     }
 
-    /// Whether a sink holds output back, so that no more may be read. Ends by [`Sinks::turn`], after
-    /// [`Sinks::deadline`] at the latest; for a session by [`Sinks::pass_on`].
+    /// Whether a sink holds output of this stream back, so that no more of it may be read. Ends by
+    /// [`Sinks::turn`]; for a session by [`Sinks::pass_on`].
+    #[inline]
+    pub fn blocks(&self, stream: Stream) -> bool {
+        self.gathered.as_ref().is_some_and(Gathered::has_lines)
+            || self.file.as_ref().is_some_and(|file| file.blocks(stream))
+            || self.journal.as_ref().is_some_and(|journal| journal.blocks(stream))
+    }
+
+    /// The same of any stream.
     pub fn blocked(&self) -> bool {
+        STREAMS.into_iter().any(|stream| self.blocks(stream))
+    }
+
+    /// Whether output waits in a sink, be its stream read on or not.
+    pub fn holds(&self) -> bool {
         let gathered = self.gathered.as_ref().is_some_and(Gathered::has_lines);
-        gathered || self.journal.as_ref().is_some_and(JournalSink::blocked)
+        let journal = self.journal.as_ref().is_some_and(JournalSink::holds);
+        gathered || journal || self.file.as_ref().is_some_and(FileSink::holds)
+    }
+
+    /// The container has ended: what it has left is logged as fast as the logs take it.
+    pub fn lift_rates(&mut self) {
+        let now = Instant::now();
+        if let Some(file) = &mut self.file {
+            file.valve().lift_rates(now);
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.valve().lift_rates(now);
+        }
+    }
+
+    /// From here on nothing waits for a log: what it does not take at once is lost.
+    pub fn stop_waiting(&mut self) {
+        let now = Instant::now();
+        if let Some(file) = &mut self.file {
+            file.valve().stop_waiting(now);
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.valve().stop_waiting(now);
+        }
     }
 
     /// The journal's socket, to be watched for writability (edges will do) from launch to end. It

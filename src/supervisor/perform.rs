@@ -173,6 +173,7 @@ impl Supervisor {
 
     /// From here on the loop goes on until [`super::process::Process::is_drained`], or the lifecycle's limit.
     fn drain(&mut self) {
+        self.sinks.lift_rates();
         self.container.drain(&mut self.reactor);
     }
 

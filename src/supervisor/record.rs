@@ -144,9 +144,10 @@ fn tell_loss(what: &str, tally: Tally) -> bool {
     let mut incomplete = false;
     for (sink, counts) in [("log file", tally.file), ("journal", tally.journal)] {
         let Some(counts) = counts else { continue };
-        incomplete |= counts.lost + counts.withheld > 0;
-        if counts.lost > 0 {
-            log::warn!("{} bytes of {what} are missing from the {sink}", counts.lost);
+        let lost = counts.lost().bytes;
+        incomplete |= lost + counts.withheld > 0;
+        if lost > 0 {
+            log::warn!("{lost} bytes of {what} are missing from the {sink}");
         }
         if counts.withheld > 0 {
             log::info!("{} bytes of {what} are beyond the limit of the {sink}", counts.withheld);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use conward_protocol::body::{Body, Stats};
-use conward_protocol::record::{SinkCount, StreamCount};
+use conward_protocol::record::{Amount, Drops, SinkCount, StreamCount};
 use conward_protocol::{Op, State, Tag, request};
 use serde_json::{Map, Value};
 
@@ -11,6 +11,7 @@ use super::Supervisor;
 use super::requests::Answer;
 use crate::plan::Stream;
 use crate::serve::control::{Control, ControlId};
+use crate::sink::{self, Counts, Why};
 
 impl Supervisor {
     /// Asks the runtime if a container lives; else there is nothing to wait for.
@@ -85,13 +86,24 @@ impl Supervisor {
                     path,
                     stream: name(stream),
                     logged: found.logged,
-                    dropped: found.lost,
+                    dropped: found.lost().bytes,
+                    drops: drops(&found),
+                    waiting: found.waiting,
                     withheld: found.withheld,
                 });
             }
         }
         counts
     }
+}
+
+/// What was not logged, by the reason.
+fn drops(counts: &Counts) -> Drops {
+    let of = |why| {
+        let sink::Amount { bytes, lines } = counts.dropped(why);
+        (bytes > 0).then_some(Amount { bytes, lines })
+    };
+    Drops { rate: of(Why::Rate), room: of(Why::Room), error: of(Why::Error) }
 }
 
 /// The word of the protocol for a stream.

@@ -16,6 +16,7 @@ mod hooks;
 mod isolation;
 mod keep;
 mod lines;
+mod log_rate;
 mod logs;
 mod malformed;
 mod place;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use conward_protocol::record::{Oom, Record, SinkCount, StreamCount, VERSION};
+use conward_protocol::record::{Drops, Oom, Record, SinkCount, StreamCount, VERSION};
 use conward_protocol::request::Stream;
 use conward_protocol::{Cause, Exit, Op, RECORD_FILE, What};
 use conward_testkit::{Place, Script, Step, wait_for, wait_until};
@@ -54,6 +54,8 @@ fn it_says_all_that_was() {
         stream,
         logged,
         dropped: 0,
+        drops: Drops::default(),
+        waiting: 0,
         withheld: 0,
     };
     assert_eq!(record.sinks, [logged(Stream::Stdout, 8), logged(Stream::Stderr, 4)]);

@@ -10,6 +10,7 @@ mod killed;
 mod life;
 mod limits;
 mod lives;
+mod policies;
 mod runtime;
 mod space;
 mod sweep;

@@ -29,6 +29,22 @@ pub(super) static FLAGS: &[Flag] = &[
         "Old log files to keep, with --log-rotate",
         "How many old log files `--log-rotate` keeps, at least 1.",
     ),
+    Flag::list("log-policy", "[STREAM=]POLICY", |w| &mut w.log_policy).says(
+        "What to do with output that the log does not take",
+        "What becomes of output that a log does not take, since its disk or queue is full or it fails, or for \
+         which `--log-rate` leaves no room. `block` does not read the stream meanwhile, so the container waits \
+         when it writes. `drop-newest` loses what arrives. `drop-oldest` keeps up to 256 KiB for each stream \
+         and log, and loses the oldest lines of it. Losses are counted, and the log tells of them. \
+         STREAM is `stdout` or `stderr`; without it both are meant. Of a stream the last value counts. \
+         Default: `block` for the rate; a log file that fails loses what arrives, and a full journal blocks for \
+         a second at most. See under Log policies.",
+    ),
+    Flag::list("log-rate", "[STREAM=]BYTES[:BURST]", |w| &mut w.log_rate).says(
+        "How many bytes a second of a stream are logged",
+        "Bytes of a stream that a log takes in a second, and how many it takes at once after a pause (BURST, \
+         else as many as in a second). Both may end in `k`, `m` or `g`, for powers of 1024. For STREAM see \
+         `--log-policy`, which says what becomes of output beyond that. Each log counts for itself.",
+    ),
     Flag::list("log-allowlist-dir", "DIR", |w| &mut w.log_allowlist_dir).says(
         "Directory that the log file must be below",
         "The log file must be in or below one of these directories. Without any it can be anywhere.",

@@ -186,13 +186,15 @@ mod tests {
         seccomp-notify-plugins - S -";
 
     /// Options of our own.
-    const OWN: [&str; 7] = [
+    const OWN: [&str; 9] = [
         "control-dir - S -",
         "delete-on-exit - F -",
         "hook - M -",
         "hook-timeout - I 30",
         "keep-state - F -",
         "log-journal-priority - F -",
+        "log-policy - M -",
+        "log-rate - M -",
         "pin-namespaces - F -",
     ];
 

@@ -35,6 +35,7 @@ fn podman_creates_a_container() {
         logs: LogPlan {
             file: Some(FileLog { size_max: Some(1 << 20), ..file("/var/c/ctr.log") }),
             journal: None,
+            ..LogPlan::default()
         },
         endpoints: Endpoints {
             socket_dir: None,
@@ -129,6 +130,7 @@ fn crio_creates_a_container() {
         logs: LogPlan {
             file: Some(FileLog { sync: false, ..file("/var/log/pods/0.log") }),
             journal: Some(journal),
+            ..LogPlan::default()
         },
         endpoints: Endpoints { socket_dir: some("/var/run/crio2"), ..least_plan().endpoints },
         records: Records { persist_dir: path("/var/p"), exit_dir: path("/run/exits") },
@@ -160,6 +162,7 @@ fn crio_runs_a_process() {
         logs: LogPlan {
             file: Some(FileLog { global_max: Some(16 << 20), ..file("/tmp/log") }),
             journal: None,
+            ..LogPlan::default()
         },
         endpoints: Endpoints { socket_dir: None, control_dir: None, ..least_plan().endpoints },
         report: ReportPlan { form: ReportForm::ExitCode, ..least_plan().report },

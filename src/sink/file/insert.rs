@@ -16,20 +16,18 @@ impl FileSink {
         let end = memrchr(b'\n', chunk).filter(|_| self.guests.wait_for(stream)).map_or(0, |end| end + 1);
         let (lines, rest) = chunk.split_at(end);
         if !lines.is_empty() {
-            self.log(now, stream, Whose::Container, lines);
-            self.insert(now, stream);
+            self.valve.write(now, stream, Whose::Container, lines);
+            self.valve.let_in(&mut self.guests, now, stream);
         }
         if !rest.is_empty() {
-            self.log(now, stream, Whose::Container, rest);
+            self.valve.write(now, stream, Whose::Container, rest);
         }
     }
 
     /// Logs whole lines of a session, now or as soon as the container's line ends.
     pub fn admit(&mut self, now: Instant, stream: Stream, lines: &[u8]) {
         self.guests.add(now, stream, lines);
-        if !self.line_is_open(stream) || self.guests.are_due(now, stream) {
-            self.insert(Timestamp::now(), stream);
-        }
+        self.insert_ready(now);
     }
 
     /// The lines that wait.
@@ -37,26 +35,20 @@ impl FileSink {
         &self.guests
     }
 
-    /// Logs the lines that have waited long enough.
-    pub(super) fn insert_overdue(&mut self, now: Instant) {
+    /// Logs the lines for which there is a place, or that have waited long enough.
+    pub(super) fn insert_ready(&mut self, now: Instant) {
         for stream in STREAMS {
-            if self.guests.are_due(now, stream) {
-                self.insert(Timestamp::now(), stream);
+            let is_place = !self.line_is_open(stream) || self.guests.are_due(now, stream);
+            if self.guests.wait_for(stream) && is_place {
+                self.valve.let_in(&mut self.guests, Timestamp::now(), stream);
             }
         }
     }
 
-    /// Logs the lines that wait. The container's line, if one is open, ends before them.
-    pub(super) fn insert(&mut self, now: Timestamp, stream: Stream) {
-        let lines = self.guests.take(stream);
-        if !lines.is_empty() {
-            self.log(now, stream, Whose::Session, &lines);
-        }
-    }
-
-    /// Whether the last record of this stream is a piece of a line, and what comes next would belong to it.
+    /// Whether the last that is logged or waits of this stream is a piece of a line, and what comes next
+    /// would belong to it.
     fn line_is_open(&self, stream: Stream) -> bool {
-        let goes_on = self.file.is_ok() && self.total < self.global_max && !self.gaps.has(stream);
-        self.streams[stream as usize].unfinished && goes_on
+        let waiting = self.valve.ends_within_a_line(stream);
+        waiting.unwrap_or_else(|| self.valve.log.line_is_open(stream))
     }
 }

@@ -1,6 +1,7 @@
 //! What the log file knows of the output it was given.
 
-use crate::sink::Counts;
+use crate::sink::policy::Why;
+use crate::sink::{Amount, Counts};
 use crate::sys::clock::Timestamp;
 
 /// What the file knows of one stream.
@@ -19,9 +20,9 @@ pub struct StreamState {
 /// What became of the output of the container, or of sessions.
 #[derive(Debug, Default)]
 pub struct Logged {
-    /// Bytes logged since the file was last seen to have a name. If it is removed, these are what
-    /// nobody could have read.
-    unseen: u64,
+    /// Logged since the file was last seen to have a name. If it is removed, this is what nobody could have
+    /// read.
+    unseen: Amount,
     /// Bytes in the log and bytes that are not.
     pub counts: Counts,
 }
@@ -31,23 +32,23 @@ impl StreamState {
     pub fn see(&mut self, now: Timestamp) {
         self.seen = now;
         for logged in &mut self.of {
-            logged.unseen = 0;
+            logged.unseen = Amount::default();
         }
     }
 }
 
 impl Logged {
-    /// So many bytes more are in the file.
-    pub fn add(&mut self, bytes: u64) {
-        self.counts.logged += bytes;
-        self.unseen += bytes;
+    /// So much more is in the file.
+    pub fn add(&mut self, more: Amount) {
+        self.counts.logged += more.bytes;
+        self.unseen += more;
     }
 
     /// Counts what nobody could have read as lost. Returns how much that was.
-    pub fn lose_unseen(&mut self) -> u64 {
-        let bytes = std::mem::take(&mut self.unseen);
-        self.counts.logged -= bytes;
-        self.counts.lost += bytes;
-        bytes
+    pub fn lose_unseen(&mut self) -> Amount {
+        let lost = std::mem::take(&mut self.unseen);
+        self.counts.logged -= lost.bytes;
+        self.counts.drop(Why::Error, lost);
+        lost
     }
 }

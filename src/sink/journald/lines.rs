@@ -86,12 +86,13 @@ impl Lines {
         }
     }
 
-    /// Output was lost, after what was pushed. The unfinished line goes with it: returns its length.
-    pub fn skip(&mut self, output: &[u8]) -> usize {
+    /// Output was lost, after what was pushed, and ended a line or not; `None`: there was none. The unfinished
+    /// line goes with it: returns its length.
+    pub fn skip(&mut self, ends_line: Option<bool>) -> usize {
         let carried = std::mem::take(&mut self.carry).len();
         self.begun = None;
-        if let Some(last) = output.last() {
-            self.at_start = *last == b'\n';
+        if let Some(ends_line) = ends_line {
+            self.at_start = ends_line;
         } else if carried > 0 {
             self.at_start = false;
         }

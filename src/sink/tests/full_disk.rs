@@ -7,6 +7,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::{at, joined, open, plain, records};
 use crate::plan::{FileLog, Stream};
+use crate::sink::Amount;
 
 /// A small file system of the test's own. Needs root.
 struct SmallDisk(tempfile::TempDir);
@@ -60,16 +61,18 @@ fn a_full_disk_costs_what_it_could_not_hold_and_no_more() {
     let logged = joined(&early, Stream::Stdout);
     assert!(logged.len() > 100 && format!("before\n{output}").starts_with(&logged), "{logged}");
     assert_eq!(counts.logged, logged.len() as u64);
-    assert_eq!(counts.logged + counts.lost, (7 + output.len() + 50) as u64);
+    assert_eq!(counts.logged + counts.lost().bytes, (7 + output.len() + 50) as u64);
 
     fs::remove_file(&ballast).unwrap();
     sinks.write(at(3), Stream::Stdout, b"after\n");
     let late = records(&path);
     let new = &late[early.len()..];
     assert_eq!(new.len(), 3, "{new:?}");
-    let marker = |name: &str, bytes| format!("{name} F [conward: {bytes} bytes of {name} not logged from ");
-    assert!(new[0].starts_with(&marker("stdout", counts.lost)), "{new:?}");
-    assert!(new[1].starts_with(&marker("stderr", 130)), "{new:?}");
+    let marker = |name: &str, Amount { bytes, lines }| {
+        format!("{name} F [conward: {bytes} bytes ({lines} lines) of {name} not logged from ")
+    };
+    assert!(new[0].starts_with(&marker("stdout", counts.lost())), "{new:?}");
+    assert!(new[1].starts_with(&marker("stderr", Amount { bytes: 130, lines: 10 })), "{new:?}");
     assert!(new[0].ends_with(": No space left on device]"), "{new:?}");
     assert_eq!(new[2], "stdout F after");
     sinks.write(at(3), Stream::Stdout, b"more\n");
@@ -90,7 +93,7 @@ fn an_unfinished_line_is_closed_before_the_marker() {
     assert_eq!(log.len(), 3);
     assert!(log[0].starts_with("stdout P aaa"));
     assert_eq!(log[1], "stdout F ");
-    assert!(log[2].starts_with("stdout F [conward: 100 bytes of stdout not logged from "));
+    assert!(log[2].starts_with("stdout F [conward: 100 bytes (0 lines) of stdout not logged from "));
 }
 
 #[test]
@@ -126,7 +129,7 @@ fn a_disk_that_stays_full_is_told_by_the_counts() {
     assert_eq!(log.len(), 2, "{log:?}");
     assert!(log.iter().all(|record| record.len() == 9 + 2000), "{log:?}");
     let counts = sinks.counts(Stream::Stdout).file.unwrap();
-    assert_eq!((counts.logged, counts.lost), (2 * 2001, 3 * 2001));
+    assert_eq!((counts.logged, counts.lost()), (2 * 2001, Amount { bytes: 3 * 2001, lines: 3 }));
 }
 
 #[test]
@@ -143,7 +146,7 @@ fn rotation_and_a_full_disk_go_together() {
     fs::remove_file(&ballast).unwrap();
     sinks.write(at(2), Stream::Stdout, b"end\n");
     let logged = sinks.counts(Stream::Stdout).file.unwrap();
-    assert_eq!(logged.logged + logged.lost, 5 * 2001 + 4);
+    assert_eq!(logged.logged + logged.lost().bytes, 5 * 2001 + 4);
     let log = records(&path);
     assert_eq!(log.last().map(String::as_str), Some("stdout F end"));
     assert_eq!(log.iter().filter(|r| r.contains("[conward: ")).count(), 1, "{log:?}");

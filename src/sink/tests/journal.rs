@@ -8,7 +8,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use proptest::prelude::*;
 
 use super::journald::{Entry, Journald, message};
-use super::{at, identity, open, plain, records};
+use super::{at, identity, logged_and_lost, open, plain, records};
 use crate::plan::{JournalLog, LogPlan, Stream};
 use crate::sink::{Counts, Sinks};
 
@@ -17,7 +17,7 @@ fn journal() -> JournalLog {
 }
 
 fn sinks(journal: JournalLog, path: &Path) -> Sinks {
-    let plan = LogPlan { file: None, journal: Some(journal) };
+    let plan = LogPlan { file: None, journal: Some(journal), ..LogPlan::default() };
     Sinks::open_at(&plan, &identity(), path).unwrap()
 }
 
@@ -77,7 +77,7 @@ fn lines_arrive_as_entries() {
             entry(b"end", "3", Some("true")),
         ]
     );
-    assert_eq!(counts(&sinks), Counts { logged: 8, lost: 0, withheld: 0 });
+    assert_eq!(counts(&sinks), Counts { logged: 8, ..Counts::default() });
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_full_queue_holds_output_back_and_loses_nothing() {
     got.extend(journald.messages());
     let want: Vec<_> = (0..chunks).map(|n| format!("line {n}\n")).collect();
     assert_eq!(got, want);
-    assert_eq!(counts(&sinks).lost, 0);
+    assert_eq!(counts(&sinks).lost().bytes, 0);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_slow_journald_is_waited_for_as_long_as_it_moves() {
     }
     got.push_str(&journald.messages().concat());
     assert_eq!(got, chunk);
-    assert_eq!(counts(&sinks).lost, 0);
+    assert_eq!(counts(&sinks).lost().bytes, 0);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_queue_that_stays_full_costs_output_but_not_the_container() {
     let journald = Journald::running();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");
-    let plan = LogPlan { file: Some(plain(&path)), journal: Some(journal()) };
+    let plan = LogPlan { file: Some(plain(&path)), journal: Some(journal()), ..LogPlan::default() };
     let mut sinks = Sinks::open_at(&plan, &identity(), &journald.path()).unwrap();
     let chunks = clog(&mut sinks);
     let deadline = sinks.deadline().unwrap();
@@ -177,12 +177,12 @@ fn a_queue_that_stays_full_costs_output_but_not_the_container() {
     let last = format!("line {}\n", chunks - 1).len();
     let got = journald.messages();
     assert_eq!(got.len(), 3, "{got:?}");
-    let marker = format!("[conward: {} bytes of stdout not logged from ", last + 50 + 17);
+    let marker = format!("[conward: {} bytes (11 lines) of stdout not logged from ", last + 50 + 17);
     assert!(got[0].starts_with(&marker) && got[0].ends_with(": the queue of the journal is full]\n"));
     assert_eq!(got[1..], ["<4> is there\n", "next\n"]);
-    assert_eq!(counts(&sinks).lost, (last + 67) as u64);
+    assert_eq!(counts(&sinks).lost().bytes, (last + 67) as u64);
     // The file has it all.
-    assert_eq!(sinks.counts(Stream::Stdout).file.unwrap().lost, 0);
+    assert_eq!(sinks.counts(Stream::Stdout).file.unwrap().lost().bytes, 0);
     assert_eq!(records(&path).len(), chunks + 10 + 1 + 2);
 }
 
@@ -212,7 +212,7 @@ fn a_journald_that_comes_late_goes_and_comes_back() {
     assert_eq!(journald.messages(), [""; 0]);
     sinks.write(at(1), Stream::Stdout, b"heard\n");
     let got = journald.messages();
-    assert!(got[0].starts_with("[conward: 30 bytes of stdout not logged from "), "{got:?}");
+    assert!(got[0].starts_with("[conward: 30 bytes (2 lines) of stdout not logged from "), "{got:?}");
     assert!(got[0].ends_with("/socket: No such file or directory]\n"), "{got:?}");
     assert_eq!(got[1..], ["heard\n"]);
 
@@ -231,9 +231,9 @@ fn a_journald_that_comes_late_goes_and_comes_back() {
     sinks.finish(at(3));
     let got = journald.messages();
     assert_eq!(got.len(), 2, "{got:?}");
-    assert!(got[0].starts_with("[conward: 12 bytes of stdout not logged from "), "{got:?}");
-    assert!(got[1].starts_with("[conward: 5 bytes of stderr not logged from "), "{got:?}");
-    assert_eq!(counts(&sinks), Counts { logged: 24, lost: 42, withheld: 0 });
+    assert!(got[0].starts_with("[conward: 12 bytes (1 lines) of stdout not logged from "), "{got:?}");
+    assert!(got[1].starts_with("[conward: 5 bytes (1 lines) of stderr not logged from "), "{got:?}");
+    assert_eq!(logged_and_lost(&counts(&sinks)), (24, 42));
     assert_eq!(sinks.journal_fd().unwrap().as_raw_fd(), fd);
 }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::plan::{FileLog, Identity, LogPlan, Stream};
-use crate::sink::Sinks;
+use crate::sink::{Counts, Sinks};
 use crate::sys::clock::Timestamp;
 
 /// A moment, `secs` seconds into the test.
@@ -37,7 +37,12 @@ fn plain(path: &Path) -> FileLog {
 }
 
 fn open(file: FileLog) -> Result<Sinks, Error> {
-    Sinks::open(&LogPlan { file: Some(file), journal: None }, &identity())
+    Sinks::open(&LogPlan { file: Some(file), journal: None, ..LogPlan::default() }, &identity())
+}
+
+/// Bytes that are in the log, and bytes that are not.
+fn logged_and_lost(counts: &Counts) -> (u64, u64) {
+    (counts.logged, counts.lost().bytes)
 }
 
 /// The contents of a log file without their timestamps: `stdout F hello`.

@@ -264,7 +264,10 @@ fn a_gap_before_the_first_record_is_none() {
     rig.sinks.write(at(1), Stream::Stdout, b"b\n");
     rig.sinks.write(at(1), Stream::Stdout, b"c\n");
     let (text, complete) = rig.all(Logs::default());
-    assert!(text.starts_with("[conward: 2 bytes of stdout not logged") && text.ends_with("];b;c;"), "{text}");
+    assert!(
+        text.starts_with("[conward: 2 bytes (1 lines) of stdout not logged") && text.ends_with("];b;c;"),
+        "{text}"
+    );
     assert!(complete, "the marker is the first record, and tells of what was before it");
 }
 

@@ -47,7 +47,7 @@ pub fn check(input: &[u8]) {
     let path = dir.path().join("log");
     let plan = plan(&options, &path);
     let identity = Identity { id: "0123456789abcdef".to_owned(), uuid: None, name: None };
-    let logs = LogPlan { file: Some(plan.clone()), journal: None };
+    let logs = LogPlan { file: Some(plan.clone()), ..LogPlan::default() };
     let mut sinks = Sinks::open(&logs, &identity).expect("a log file");
 
     let follow = Logs { follow: true, ..Logs::default() };
@@ -154,7 +154,11 @@ fn counted(sinks: &Sinks, written: &Written) {
         for (whose, bytes) in [(Whose::Container, &written.container), (Whose::Session, &written.sessions)] {
             let counts = sinks.counts_of(stream, whose).file.expect("a log file");
             let all = bytes[stream as usize].len() as u64;
-            assert_eq!((counts.logged + counts.withheld, counts.lost), (all, 0), "{stream:?} {whose:?}");
+            assert_eq!(
+                (counts.logged + counts.withheld, counts.lost().bytes),
+                (all, 0),
+                "{stream:?} {whose:?}"
+            );
         }
     }
 }

@@ -19,7 +19,8 @@ pub fn check(input: &[u8]) {
     let plan =
         FileLog { path, size_max: None, global_max: None, keep: None, allowed_dirs: Vec::new(), sync: false };
     let identity = Identity { id: "0123456789abcdef".to_owned(), uuid: None, name: None };
-    let mut sinks = Sinks::open(&LogPlan { file: Some(plan), journal: None }, &identity).expect("a log file");
+    let mut sinks =
+        Sinks::open(&LogPlan { file: Some(plan), ..LogPlan::default() }, &identity).expect("a log file");
     let logs = wanted(&options);
     let mut reader = Reader::new(&sinks, &logs).expect("a reader").expect("a log file");
     let mut told = Vec::new();

@@ -1,0 +1,179 @@
+//! What stands before a log: the policy for output that it does not take, or not so fast.
+//!
+//! Output goes straight through as long as the log takes it. Only then a policy comes in: the rest waits
+//! here, while the stream is not read or while the oldest of it is lost, or is lost at once. Whatever
+//! waits is tried again when its time has come, and at the end of the log for the last time.
+
+mod backlog;
+mod bucket;
+mod lane;
+mod meter;
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use crate::plan::{LogLimits, Stream};
+use crate::sink::guests::Guests;
+use crate::sink::{STREAMS, Whose};
+use crate::sys::clock::Timestamp;
+use lane::Lane;
+
+/// What a log is, to its policy.
+pub trait Log {
+    /// What it does by itself about output that it does not take, where no policy was asked for.
+    const PATIENCE: Patience;
+    /// The time from one attempt at what waits to the next: at first, and at most. It doubles.
+    const PAUSE: (Duration, Duration);
+
+    /// What it is, for diagnostics.
+    fn name(&self) -> String;
+
+    /// Logs output that arrived at `at`, now. Returns how much of it was taken, from its beginning on, and why
+    /// not all of it. What is not taken counts as nothing yet: it is offered again, or lost.
+    fn take(
+        &mut self,
+        now: Timestamp,
+        at: Timestamp,
+        stream: Stream,
+        whose: Whose,
+        bytes: &[u8],
+    ) -> (usize, Result<(), Refusal>);
+
+    /// Counts output that will not be logged, and tells of it when something is logged again.
+    fn lose(&mut self, stream: Stream, whose: Whose, loss: &Loss, refusal: &Refusal);
+}
+
+/// How long what a log refuses waits until it is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// While there is no room: a disk or a queue is full. `None`: for ever.
+    pub room: Option<Duration>,
+    /// While the log fails. `None`: for ever.
+    pub error: Option<Duration>,
+}
+
+impl Patience {
+    /// Nothing waits.
+    pub const NONE: Patience = Patience { room: Some(Duration::ZERO), error: Some(Duration::ZERO) };
+}
+
+/// Why output is not logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Of which kind.
+    pub why: Why,
+    /// In words.
+    pub cause: Cow<'static, str>,
+}
+
+/// The kinds of reasons why output is not logged, which are counted each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It is more than its rate allows.
+    Rate,
+    /// There is no room for it: the disk, or the queue of the journal, is full.
+    Room,
+    /// The log fails: it cannot be reached, written or opened.
+    Error,
+}
+
+/// Output that is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// When it had arrived.
+    pub at: Timestamp,
+    /// Bytes.
+    pub bytes: u64,
+    /// Ends of lines among them.
+    pub lines: u64,
+    /// Whether it ends with one.
+    pub ends_line: bool,
+}
+
+/// A log behind its policies, one for each stream.
+#[derive(Debug)]
+pub struct Valve<L> {
+    /// The log itself.
+    pub log: L,
+    lanes: [Lane; 2],
+}
+
+impl<L: Log> Valve<L> {
+    /// Puts a log behind what was asked for.
+    pub fn new(log: L, limits: [LogLimits; 2]) -> Valve<L> {
+        let lane = |stream| Lane::new(stream, limits[stream as usize], L::PATIENCE);
+        Valve { log, lanes: STREAMS.map(lane) }
+    }
+
+    /// Logs a chunk that arrives now, or does what the policy says. Never fails.
+    pub fn write(&mut self, now: Timestamp, stream: Stream, whose: Whose, chunk: &[u8]) {
+        self.lanes[stream as usize].write(&mut self.log, now, whose, chunk);
+    }
+
+    /// Whether this stream is to be read no further. Ends by [`Valve::turn`].
+    pub fn blocks(&self, stream: Stream) -> bool {
+        self.lanes[stream as usize].blocks()
+    }
+
+    /// Bytes that wait here.
+    pub fn waiting(&self, stream: Stream, whose: Whose) -> u64 {
+        self.lanes[stream as usize].backlog().bytes(whose)
+    }
+
+    /// Whether output waits here.
+    pub fn holds(&self) -> bool {
+        self.lanes.iter().any(|lane| !lane.backlog().is_empty())
+    }
+
+    /// Whether the last that waits of this stream is a line of the container without its end. `None`:
+    /// nothing waits.
+    pub fn ends_within_a_line(&self, stream: Stream) -> Option<bool> {
+        self.lanes[stream as usize].backlog().ends_within_a_line()
+    }
+
+    /// When [`Valve::turn`] must be called at the latest; `None` unless output waits.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.lanes.iter().filter_map(Lane::deadline).min()
+    }
+
+    /// Tries again what waits. Harmless at any time.
+    pub fn turn(&mut self, now: Instant) {
+        for lane in self.lanes.iter_mut().filter(|lane| !lane.backlog().is_empty()) {
+            lane.release(&mut self.log, now);
+        }
+    }
+
+    /// Logs the lines of sessions that wait, unless the stream is held up. The container's line, if one is
+    /// open, ends before them.
+    pub fn let_in(&mut self, guests: &mut Guests, now: Timestamp, stream: Stream) {
+        if self.blocks(stream) {
+            return;
+        }
+        let lines = guests.take(stream);
+        if !lines.is_empty() {
+            self.write(now, stream, Whose::Session, &lines);
+        }
+    }
+
+    /// When lines of sessions have waited long enough; while their stream is held up, time does not matter.
+    pub fn guests_deadline(&self, guests: &Guests) -> Option<Instant> {
+        let of = |stream: Stream| guests.deadline(stream).filter(|_| !self.blocks(stream));
+        STREAMS.into_iter().filter_map(of).min()
+    }
+
+    /// Nobody writes any more, so nobody is to be slowed down: what is still to come may pass as fast as it
+    /// can.
+    pub fn lift_rates(&mut self, now: Instant) {
+        self.lanes.iter_mut().for_each(Lane::lift_rate);
+        self.turn(now);
+    }
+
+    /// From here on nothing waits: what the log does not take at once is lost.
+    pub fn stop_waiting(&mut self, now: Instant) {
+        self.lanes.iter_mut().for_each(Lane::stop_waiting);
+        self.turn(now);
+    }
+}
+
+#[cfg(test)]
+mod tests;

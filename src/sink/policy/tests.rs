@@ -1,0 +1,328 @@
+//! Policies before a log that takes what the test lets it take.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::lane::BACKLOG_MAX;
+use super::{Log, Loss, Patience, Refusal, Valve, Why};
+use crate::plan::{LogLimits, LogPolicy, LogRate, Stream};
+use crate::sink::Whose;
+use crate::sys::clock::Timestamp;
+
+const OUT: Stream = Stream::Stdout;
+const CONTAINER: Whose = Whose::Container;
+
+/// A log that has room for so many bytes, or fails. It takes whole lines, or the last piece of one.
+#[derive(Debug)]
+struct Paper {
+    room: usize,
+    broken: bool,
+    text: String,
+    /// Bytes and lines lost, by the reason.
+    lost: [(u64, u64); 3],
+    attempts: usize,
+}
+
+/// Where something is missing in its text.
+const GAP: char = '#';
+
+impl Log for Paper {
+    const PATIENCE: Patience = Patience { room: Some(Duration::from_secs(1)), error: Some(Duration::ZERO) };
+    const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(300));
+
+    fn name(&self) -> String {
+        "paper".to_owned()
+    }
+
+    fn take(
+        &mut self,
+        _now: Timestamp,
+        _at: Timestamp,
+        stream: Stream,
+        _whose: Whose,
+        bytes: &[u8],
+    ) -> (usize, Result<(), Refusal>) {
+        self.attempts += 1;
+        let fits = if self.broken || stream != OUT { 0 } else { self.room.min(bytes.len()) };
+        let whole = match fits == bytes.len() {
+            true => fits,
+            false => bytes[..fits].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1),
+        };
+        self.text.push_str(std::str::from_utf8(&bytes[..whole]).expect("text"));
+        self.room -= whole;
+        let why = if self.broken { Why::Error } else { Why::Room };
+        let refusal = Refusal { why, cause: "it is so".into() };
+        (whole, if whole < bytes.len() { Err(refusal) } else { Ok(()) })
+    }
+
+    fn lose(&mut self, _: Stream, _: Whose, loss: &Loss, refusal: &Refusal) {
+        let lost = &mut self.lost[refusal.why as usize];
+        *lost = (lost.0 + loss.bytes, lost.1 + loss.lines);
+        if !self.text.ends_with(GAP) {
+            self.text.push(GAP);
+        }
+    }
+}
+
+fn valve(policy: Option<LogPolicy>, rate: Option<LogRate>) -> Valve<Paper> {
+    let log = Paper { room: 0, broken: false, text: String::new(), lost: [(0, 0); 3], attempts: 0 };
+    Valve::new(log, [LogLimits { policy, rate }; 2])
+}
+
+fn write(valve: &mut Valve<Paper>, text: &str) {
+    valve.write(Timestamp::now(), OUT, CONTAINER, text.as_bytes());
+}
+
+#[test]
+fn without_a_policy_the_log_has_its_own() {
+    let mut valve = valve(None, None);
+    valve.log.room = 4;
+    write(&mut valve, "one\ntwo\n");
+    assert!(valve.blocks(OUT) && !valve.blocks(Stream::Stderr));
+    let begun = valve.deadline().expect("another attempt") - Duration::from_millis(100);
+    valve.turn(begun + Duration::from_millis(999));
+    assert!(valve.blocks(OUT));
+    valve.turn(begun + Duration::from_secs(2));
+    assert!(!valve.blocks(OUT) && valve.deadline().is_none());
+    write(&mut valve, "three\n");
+    assert!(!valve.blocks(OUT), "it has waited long enough");
+    valve.log.room = 100;
+    write(&mut valve, "four\n");
+    valve.log.room = 0;
+    write(&mut valve, "five\n");
+    assert!(valve.blocks(OUT), "it is another time");
+    valve.turn(Instant::now() + Duration::from_secs(2));
+    valve.log.broken = true;
+    write(&mut valve, "six\n");
+    assert_eq!((valve.log.text.as_str(), valve.log.lost), ("one\n#four\n#", [(0, 0), (15, 3), (4, 1)]));
+}
+
+#[test]
+fn to_block_is_to_wait_for_room_as_long_as_it_takes() {
+    let mut valve = valve(Some(LogPolicy::Block), None);
+    valve.log.room = 4;
+    write(&mut valve, "one\ntwo\nthree");
+    let mut now = Instant::now();
+    let mut pauses = Vec::new();
+    for _ in 0..1000 {
+        let next = valve.deadline().expect("another attempt");
+        pauses.push(next.saturating_duration_since(now).as_millis());
+        now = next;
+        valve.turn(now);
+        assert!(valve.blocks(OUT));
+    }
+    assert!(pauses[0] <= 100 && pauses[1..4] == [200, 300, 300], "{:?}", &pauses[..4]);
+    valve.log.room = 4;
+    valve.turn(now);
+    assert_eq!((valve.blocks(OUT), valve.waiting(OUT, CONTAINER)), (true, 5));
+    valve.log.room = 100;
+    valve.turn(now);
+    assert!(!valve.blocks(OUT) && valve.deadline().is_none());
+    assert_eq!((valve.log.text.as_str(), valve.log.lost), ("one\ntwo\nthree", [(0, 0); 3]));
+}
+
+#[test]
+fn to_block_is_not_to_hang_on_what_is_broken() {
+    let mut valve = valve(Some(LogPolicy::Block), None);
+    valve.log.broken = true;
+    write(&mut valve, "one\n");
+    let begun = valve.deadline().expect("another attempt") - Duration::from_millis(100);
+    valve.turn(begun + Duration::from_millis(9_999));
+    assert!(valve.blocks(OUT));
+    valve.turn(begun + Duration::from_secs(10));
+    assert!(!valve.blocks(OUT));
+    write(&mut valve, "two\n");
+    assert_eq!((valve.blocks(OUT), valve.log.lost), (false, [(0, 0), (0, 0), (8, 2)]));
+    (valve.log.broken, valve.log.room) = (false, 0);
+    write(&mut valve, "three\n");
+    assert!(valve.blocks(OUT), "a full disk is another matter");
+}
+
+#[test]
+fn the_newest_lines_are_dropped_whole() {
+    let mut valve = valve(Some(LogPolicy::DropNewest), None);
+    valve.log.room = 4;
+    write(&mut valve, "one\ntwo\nthr");
+    valve.log.room = 100;
+    write(&mut valve, "e");
+    write(&mut valve, "e\nfour\n");
+    assert!(!valve.blocks(OUT) && valve.deadline().is_none());
+    assert_eq!((valve.log.text.as_str(), valve.log.lost), ("one\n#four\n", [(0, 0), (10, 2), (0, 0)]));
+}
+
+#[test]
+fn the_oldest_lines_are_dropped_whole() {
+    let mut valve = valve(Some(LogPolicy::DropOldest), None);
+    let lines = |from: usize, to: usize| (from..to).map(|n| format!("{n:07}\n")).collect::<String>();
+    for chunk in 0..100 {
+        write(&mut valve, &lines(chunk * 1000, (chunk + 1) * 1000));
+        assert!(!valve.blocks(OUT));
+    }
+    assert!(valve.log.attempts < 50, "{} attempts: it is tried from time to time", valve.log.attempts);
+    let waiting = valve.waiting(OUT, CONTAINER);
+    assert!(waiting <= BACKLOG_MAX as u64 && waiting > BACKLOG_MAX as u64 - 4096, "{waiting}");
+    assert_eq!(valve.log.lost[Why::Room as usize], (800_000 - waiting, 100_000 - waiting / 8));
+    valve.log.room = 1_000_000;
+    valve.turn(Instant::now());
+    let first = 100_000 - usize::try_from(waiting / 8).expect("a number");
+    assert_eq!(valve.log.text, format!("#{}", lines(first, 100_000)));
+    assert!(valve.deadline().is_none() && !valve.holds());
+}
+
+#[test]
+fn a_rate_makes_the_stream_wait_where_nothing_else_is_said() {
+    let rate = Some(LogRate { bytes: 1, burst: 10 });
+    for policy in [None, Some(LogPolicy::Block)] {
+        let mut valve = valve(policy, rate);
+        valve.log.room = 1000;
+        write(&mut valve, "12345\n789\n");
+        assert!(!valve.blocks(OUT));
+        write(&mut valve, "two\nthree\n");
+        assert!(valve.blocks(OUT));
+        let due = valve.deadline().expect("another attempt");
+        valve.turn(due);
+        assert_eq!(valve.log.text, "12345\n789\ntwo\n");
+        assert_eq!(valve.deadline(), Some(due + Duration::from_secs(4)), "the debt, and one");
+        valve.lift_rates(due);
+        assert_eq!(valve.log.text, "12345\n789\ntwo\nthree\n");
+        write(&mut valve, "the rest\n");
+        assert!(!valve.blocks(OUT) && valve.log.text.ends_with("three\nthe rest\n"));
+    }
+}
+
+#[test]
+fn a_rate_makes_a_log_drop_what_it_is_told_to() {
+    let rate = Some(LogRate { bytes: 1, burst: 8 });
+    let mut newest = valve(Some(LogPolicy::DropNewest), rate);
+    newest.log.room = 1000;
+    write(&mut newest, "one\ntwo\nthree\nfo");
+    write(&mut newest, "ur\nfive\n");
+    newest.lift_rates(Instant::now());
+    write(&mut newest, "six\n");
+    assert_eq!((newest.log.text.as_str(), newest.log.lost), ("one\ntwo\n#six\n", [(16, 3), (0, 0), (0, 0)]));
+
+    let mut oldest = valve(Some(LogPolicy::DropOldest), rate);
+    oldest.log.room = usize::MAX;
+    write(&mut oldest, "one\ntwo\nthree\n");
+    write(&mut oldest, &"x".repeat(BACKLOG_MAX / 2));
+    write(&mut oldest, &"x".repeat(BACKLOG_MAX));
+    write(&mut oldest, "\nlast\n");
+    assert!(!oldest.blocks(OUT));
+    oldest.stop_waiting(Instant::now());
+    let length = BACKLOG_MAX as u64 * 3 / 2 + 1 + 6;
+    assert_eq!((oldest.log.text.as_str(), oldest.log.lost[0]), ("one\ntwo\n#last\n", (length, 2)));
+}
+
+#[test]
+fn at_the_end_nothing_waits() {
+    for policy in [LogPolicy::Block, LogPolicy::DropOldest] {
+        let mut valve = valve(Some(policy), None);
+        write(&mut valve, "one\ntwo\n");
+        valve.log.room = 4;
+        valve.stop_waiting(Instant::now());
+        write(&mut valve, "three\n");
+        assert!(!valve.holds() && !valve.blocks(OUT) && valve.deadline().is_none());
+        assert_eq!((valve.log.text.as_str(), valve.log.lost[Why::Room as usize]), ("one\n#", (10, 2)));
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Write(usize),
+    Room(usize),
+    Broken(bool),
+    Turn(u64),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => (1usize..200).prop_map(Act::Write),
+        2 => (0usize..300).prop_map(Act::Room),
+        1 => any::<bool>().prop_map(Act::Broken),
+        3 => (0u64..2000).prop_map(Act::Turn),
+    ]
+}
+
+fn limits() -> impl Strategy<Value = (Option<LogPolicy>, Option<LogRate>)> {
+    let policy = prop_oneof![
+        Just(None),
+        Just(Some(LogPolicy::Block)),
+        Just(Some(LogPolicy::DropOldest)),
+        Just(Some(LogPolicy::DropNewest)),
+    ];
+    let rate = (1u32..500, 1u32..500).prop_map(|(bytes, burst)| LogRate { bytes, burst });
+    (policy, proptest::option::of(rate))
+}
+
+/// Whatever happens, each byte is in the log, waits, or is counted as lost. After a gap the log goes on with
+/// the beginning of a line, where a policy was asked for that drops.
+fn nothing_goes_astray(
+    (policy, rate): (Option<LogPolicy>, Option<LogRate>),
+    lengths: &[usize],
+    acts: &[Act],
+    scale: usize,
+) -> Result<(), TestCaseError> {
+    let line = |(nth, length): (usize, &usize)| format!("{nth}{}\n", "x".repeat(*length * scale));
+    let output: String = lengths.iter().enumerate().map(line).collect();
+    let mut valve = valve(policy, rate);
+    let (mut done, mut now) = (0, Instant::now());
+    for act in acts {
+        match *act {
+            Act::Write(length) if !valve.blocks(OUT) => {
+                let end = (done + length * scale).min(output.len());
+                write(&mut valve, &output[done..end]);
+                done = end;
+            }
+            Act::Write(_) => prop_assert!(valve.deadline().is_some(), "it waits for nothing"),
+            Act::Room(room) => valve.log.room = room * scale,
+            Act::Broken(broken) => valve.log.broken = broken,
+            Act::Turn(millis) => {
+                now += Duration::from_millis(millis);
+                valve.turn(now);
+            }
+        }
+        prop_assert_eq!(valve.deadline().is_some(), valve.holds());
+        let lost: u64 = valve.log.lost.iter().map(|lost| lost.0).sum();
+        let logged = valve.log.text.bytes().filter(|byte| *byte != GAP as u8).count() as u64;
+        prop_assert_eq!(logged + lost + valve.waiting(OUT, CONTAINER), done as u64);
+    }
+    valve.stop_waiting(now);
+    prop_assert!(!valve.holds());
+    let text = &valve.log.text;
+    let lost = valve.log.lost.iter().fold((0, 0), |sum, lost| (sum.0 + lost.0, sum.1 + lost.1));
+    prop_assert_eq!(text.matches('\n').count() as u64 + lost.1, output[..done].matches('\n').count() as u64);
+    prop_assert_eq!(text.replace(GAP, "").len() as u64 + lost.0, done as u64);
+    if matches!(policy, Some(LogPolicy::DropOldest | LogPolicy::DropNewest)) {
+        let mut originals = output.lines();
+        for logged in text.split(['\n', GAP]).filter(|logged| !logged.is_empty()) {
+            let found = originals.any(|original| original.starts_with(logged));
+            prop_assert!(found, "{:?} in {:?}", logged, text);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn conservation(
+        limits in limits(),
+        lengths in proptest::collection::vec(0usize..120, 40),
+        acts in proptest::collection::vec(act(), 1..60),
+    ) {
+        nothing_goes_astray(limits, &lengths, &acts, 1)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    /// With more than any backlog holds.
+    #[test]
+    fn conservation_of_much(
+        limits in limits(),
+        lengths in proptest::collection::vec(0usize..120, 40),
+        acts in proptest::collection::vec(act(), 1..60),
+    ) {
+        nothing_goes_astray(limits, &lengths, &acts, 300)?;
+    }
+}
