@@ -7,6 +7,7 @@ mod compared;
 mod control;
 mod judge;
 mod killed;
+mod launching;
 mod life;
 mod limits;
 mod lives;
