@@ -3,6 +3,7 @@
 //! `CONWARD_FAULTS=all` tries every call; without it a sample of them is tried.
 
 mod calls;
+mod clocks;
 mod compared;
 mod control;
 mod judge;
