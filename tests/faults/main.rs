@@ -2,6 +2,7 @@
 //!
 //! `CONWARD_FAULTS=all` tries every call; without it a sample of them is tried.
 
+mod artefacts;
 mod calls;
 mod clocks;
 mod compared;

@@ -180,3 +180,87 @@ fn no_failed_step_holds_up_the_next() {
         }
     }
 }
+
+/// A file system on a disk of its own, that goes read-only at its first error, as those of hosts do.
+struct Ext4 {
+    dir: PathBuf,
+    device: String,
+}
+
+impl Ext4 {
+    fn over(dir: PathBuf, image: &std::path::Path) -> Ext4 {
+        fs::create_dir_all(&dir).expect("a directory");
+        let made = File::create(image).and_then(|file| file.set_len(8 << 20));
+        made.expect("an image");
+        let run = |program: &str, words: &[&str]| {
+            let output = std::process::Command::new(program).args(words).output().expect(program);
+            assert!(output.status.success(), "{program}: {output:?}");
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        let (image, place) = (image.display().to_string(), dir.display().to_string());
+        run("mkfs.ext4", &["-q", &image]);
+        run("mount", &["-o", "loop,errors=remount-ro", &image, &place]);
+        let device = run("findmnt", &["-n", "-o", "SOURCE", &place]);
+        Ext4 { dir, device: device.trim().trim_start_matches("/dev/").to_owned() }
+    }
+
+    /// What an unreadable block would lead to.
+    fn fail(&self) {
+        let trigger = format!("/sys/fs/ext4/{}/trigger_fs_error", self.device);
+        fs::write(trigger, "1").expect("an error of the file system");
+    }
+}
+
+impl Drop for Ext4 {
+    fn drop(&mut self) {
+        umount2(&self.dir, MntFlags::MNT_DETACH).expect("unmount");
+    }
+}
+
+/// The disk of the log, of one exit directory or of the control directory goes read-only while the container
+/// runs. The status comes by the others, in their order, and what is missing is told.
+#[test]
+fn a_disk_that_goes_read_only() {
+    for whose in ["logs", "persist", "exits", "control"] {
+        let place = place();
+        let host = Host::new(&place);
+        let disk = Ext4::over(place.path(whose), &place.path("image"));
+        fs::create_dir_all(place.path("logs")).expect("a directory");
+        let mut gate = place.gate("gate");
+        place.script(&Script::of([
+            Step::AwaitStart,
+            Step::out("before\n"),
+            Step::Touch(place.path("begun")),
+            Step::Await(gate.path().to_owned()),
+            Step::out("after\n"),
+            Step::Exit(7),
+        ]));
+        let log = place.path("logs/ctr.log");
+        let launch = create(&place, &host).arg("-l").arg(format!("k8s-file:{}", log.display()));
+        let mut running = launch.exit_command("hook.json").start().created();
+        place.start_container();
+        place.await_file("begun");
+        let logged = || fs::metadata(&log).is_ok_and(|log| log.len() > 0);
+        wait_for("the first line", PATIENCE, || logged().then_some(()));
+        disk.fail();
+        gate.open();
+        assert_eq!(running.status(), 7, "{whose}");
+        let exits = [place.exit_file(), place.persist_exit()];
+        let wanted = ["exits", "persist"].map(|dir| (dir != whose).then(|| "7".to_owned()));
+        assert_eq!(exits, wanted, "{whose}");
+        assert!(place.path("hook.json").exists(), "{whose}");
+        let said = said(&host);
+        let told = |text: &str| assert!(said.iter().any(|line| line.contains(text)), "{whose}: {said:?}");
+        let records = parse_log(&fs::read(&log).expect("the log"));
+        match whose {
+            "logs" => {
+                assert_eq!(joined(&records, "stdout"), b"before\n");
+                told("6 bytes of stdout are missing from the log");
+            }
+            _ => {
+                assert_eq!(joined(&records, "stdout"), b"before\nafter\n", "{whose}");
+                told("Read-only file system");
+            }
+        }
+    }
+}
