@@ -7,6 +7,7 @@ mod calls;
 mod clocks;
 mod compared;
 mod control;
+mod disk;
 mod judge;
 mod killed;
 mod launching;

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 
+use crate::disk::Ext4;
 use conward_testkit::{Host, Launch, PATIENCE, Place, Script, Step, conward, joined, parse_log, wait_for};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
@@ -178,42 +179,6 @@ fn no_failed_step_holds_up_the_next() {
             let said = said(&host);
             assert!(said.iter().any(|line| line.contains("cannot write exit file")), "{fault}: {said:?}");
         }
-    }
-}
-
-/// A file system on a disk of its own, that goes read-only at its first error, as those of hosts do.
-struct Ext4 {
-    dir: PathBuf,
-    device: String,
-}
-
-impl Ext4 {
-    fn over(dir: PathBuf, image: &std::path::Path) -> Ext4 {
-        fs::create_dir_all(&dir).expect("a directory");
-        let made = File::create(image).and_then(|file| file.set_len(8 << 20));
-        made.expect("an image");
-        let run = |program: &str, words: &[&str]| {
-            let output = std::process::Command::new(program).args(words).output().expect(program);
-            assert!(output.status.success(), "{program}: {output:?}");
-            String::from_utf8_lossy(&output.stdout).into_owned()
-        };
-        let (image, place) = (image.display().to_string(), dir.display().to_string());
-        run("mkfs.ext4", &["-q", &image]);
-        run("mount", &["-o", "loop,errors=remount-ro", &image, &place]);
-        let device = run("findmnt", &["-n", "-o", "SOURCE", &place]);
-        Ext4 { dir, device: device.trim().trim_start_matches("/dev/").to_owned() }
-    }
-
-    /// What an unreadable block would lead to.
-    fn fail(&self) {
-        let trigger = format!("/sys/fs/ext4/{}/trigger_fs_error", self.device);
-        fs::write(trigger, "1").expect("an error of the file system");
-    }
-}
-
-impl Drop for Ext4 {
-    fn drop(&mut self) {
-        umount2(&self.dir, MntFlags::MNT_DETACH).expect("unmount");
     }
 }
 
