@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use conward_testkit::fake_runtime;
 
 use crate::calls::{Call, parse};
-use crate::judge::faults;
+use crate::judge::{effort, faults};
 use crate::life::{Life, Seen, live};
 use crate::lives::LIVES;
 
@@ -82,7 +82,7 @@ fn each_of_them_fails() {
     let life = LIVES.iter().find(|life| life.name == "plain").expect("a life");
     let seen = live(life, &[]).unwrap_or_else(|hang| panic!("{}", hang.text));
     assert_eq!(disorder(&seen), None);
-    let usual = seen.trace.lines().count();
+    let usual = effort(&seen.trace);
     let calls = parse(&seen.trace, &fake_runtime().display().to_string());
     let calls: Vec<&Call> = calls.iter().filter(|call| is_of_an_artefact(call)).collect();
     assert!(calls.len() > 20, "the calls were not found: {}", seen.trace);

@@ -17,17 +17,18 @@ use crate::space::Tmpfs;
 const PAGE: &str = include_str!("../../docs/reliability.md");
 
 /// How long one that waits for what never comes is watched.
-const WATCHED: Duration = Duration::from_secs(4);
+pub const WATCHED: Duration = Duration::from_secs(4);
 
 /// The cells of the row of this test: the outcomes for conward and for the reference.
 fn row(test: &str) -> [&'static str; 2] {
-    let name = format!("`tests/faults/compared.rs` `{test}`");
+    let name = format!(".rs` `{test}` |");
     let row = PAGE.lines().find(|line| line.contains(&name)).unwrap_or_else(|| panic!("no row has {name}"));
     let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
     [cells[3], cells[4]]
 }
 
-fn compare(test: &str, scenario: fn(&Path) -> String) {
+/// Both must come to what the page says.
+pub fn compare(test: &str, scenario: fn(&Path) -> String) {
     let [wanted, theirs] = row(test);
     let programs: [PathBuf; 2] = [conward(), reference()];
     let seen = programs.map(|program| scenario(&program));
@@ -35,24 +36,26 @@ fn compare(test: &str, scenario: fn(&Path) -> String) {
 }
 
 /// A container that waits for a gate after its first steps and ends with 7.
-fn launch<'a>(place: &'a Place, steps: &[Step]) -> Launch<'a> {
+pub fn launch<'a>(place: &'a Place, steps: &[Step]) -> Launch<'a> {
     let gate = place.gate("gate");
     let end = [Step::Touch(place.path("ran")), Step::Await(gate.path().to_owned()), Step::Exit(7)];
     place.script(&Script::of([&[Step::AwaitStart], steps, &end].concat()));
     Launch::create(place)
 }
 
-fn run(place: &Place) {
+/// Starts it, and waits for its gate.
+pub fn run(place: &Place) {
     place.start_container();
     wait_until("the container runs", || place.path("ran").exists());
 }
 
-fn end(place: &Place) {
+/// Opens that.
+pub fn end(place: &Place) {
     fs::write(place.path("gate"), "\0").expect("a gate");
 }
 
 /// The files that it left, when it has ended.
-fn files(place: &Place, running: &mut Running) -> String {
+pub fn files(place: &Place, running: &mut Running) -> String {
     let status = running.status();
     let files = [("exit file", place.exit_file()), ("persist file", place.persist_exit())];
     let told = files.map(|(name, content)| match content.as_deref() {
