@@ -19,7 +19,7 @@ RUN_PROBE = mkdir -p $(TARGET) && echo 'fn main() { println!("{:?}", std::env::a
 	| rustc --target $(HOST) $(STATIC) $(SHORT) -o $(PROBE) - && $(PROBE)
 FLAGS = $(eval FLAGS := $(STATIC) $(if $(shell ($(RUN_PROBE)) 2>/dev/null),$(SHORT)))$(FLAGS)
 
-.PHONY: all build test demo bench faults lint install clean
+.PHONY: all build test demo bench faults soak fuzz lint install clean
 
 all: build
 
@@ -54,8 +54,24 @@ faults: build
 	cargo build --workspace
 	CONWARD_BIN=$(BIN) CONWARD_FAULTS=all cargo nextest run --test faults
 
+# Hundreds of supervisors, tens of thousands of clients and sessions, a day of output: with numbers at the end, within
+# 20 minutes. `test` has a little of each.
+SOAK := $(TARGET)/soak.md
+soak: build
+	tests/setup
+	cargo build --workspace
+	@rm -f $(SOAK)
+	CONWARD_BIN=$(BIN) CONWARD_SOAK=all CONWARD_SOAK_REPORT=$(SOAK) cargo nextest run --profile soak --test soak; \
+	status=$$?; cat $(SOAK); exit $$status
+
+# Bytes that break the checks of tests/checks, looked for with libFuzzer. `test` tries what is known.
+fuzz:
+	tests/setup --fuzz
+	tests/fuzz
+
 lint:
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
 install: build

@@ -7,6 +7,9 @@ pub const LINE_MAX: usize = 64 * 1024;
 pub const IN_FLIGHT_MAX: usize = 64;
 /// Clients of the control socket at most. The next is told `busy` and closed.
 pub const CLIENTS_MAX: usize = 64;
+/// Bytes that wait for one client at which its requests are left alone until it has read: who asks for more than
+/// it can read at once is not dropped for that.
+pub const AHEAD_MAX: usize = LINE_MAX;
 /// Bytes that wait for one client at most. A client that is further behind is told `too-slow`, where
 /// that can still be written, and closed. Room for a few of the longest lines.
 pub const QUEUE_MAX: usize = 4 * LINE_MAX;

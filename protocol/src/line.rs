@@ -18,41 +18,56 @@ pub struct Lines {
     partial: Vec<u8>,
     max: usize,
     skipping: bool,
+    /// `partial` is a line that was handed out.
+    ended: bool,
 }
 
 impl Lines {
     /// A splitter for lines of at most `max` bytes.
     pub fn new(max: usize) -> Lines {
-        Lines { partial: Vec::new(), max, skipping: false }
+        Lines { partial: Vec::new(), max, skipping: false, ended: false }
     }
 
     /// Whether the last bytes of the stream so far are no whole line.
     pub fn is_within_line(&self) -> bool {
-        self.skipping || !self.partial.is_empty()
+        self.skipping || !self.ended && !self.partial.is_empty()
     }
 
     /// Takes the next bytes of the stream and hands each line that ends in them to `each`.
     pub fn push(&mut self, mut input: &[u8], mut each: impl FnMut(Line<'_>)) {
-        while let Some(end) = input.iter().position(|&b| b == b'\n') {
-            let (head, rest) = (&input[..end], &input[end + 1..]);
-            input = rest;
-            if self.skipping || self.partial.len() + head.len() > self.max {
-                each(Line::TooLong);
-            } else if self.partial.is_empty() {
-                each(Line::Text(head));
-            } else {
-                self.partial.extend_from_slice(head);
-                each(Line::Text(&self.partial));
-            }
+        while let (taken, Some(line)) = self.next(input) {
+            each(line);
+            input = &input[taken..];
+        }
+    }
+
+    /// The first line that ends in the next bytes of the stream, and how many of those were taken: up to its end,
+    /// or all if none ends.
+    pub fn next<'a>(&'a mut self, input: &'a [u8]) -> (usize, Option<Line<'a>>) {
+        if std::mem::take(&mut self.ended) {
             self.partial.clear();
-            self.skipping = false;
         }
-        if self.skipping || self.partial.len() + input.len() > self.max {
-            self.skipping = true;
-            self.partial = Vec::new();
+        let Some(end) = input.iter().position(|&b| b == b'\n') else {
+            if self.skipping || self.partial.len() + input.len() > self.max {
+                self.skipping = true;
+                self.partial = Vec::new();
+            } else {
+                self.partial.extend_from_slice(input);
+            }
+            return (input.len(), None);
+        };
+        let head = &input[..end];
+        let line = if std::mem::take(&mut self.skipping) || self.partial.len() + end > self.max {
+            self.partial.clear();
+            Line::TooLong
+        } else if self.partial.is_empty() {
+            Line::Text(head)
         } else {
-            self.partial.extend_from_slice(input);
-        }
+            self.partial.extend_from_slice(head);
+            self.ended = true;
+            Line::Text(&self.partial)
+        };
+        (end + 1, Some(line))
     }
 }
 

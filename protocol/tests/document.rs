@@ -166,6 +166,7 @@ fn limits_are_those_of_the_code() {
         limits::TAG_MAX,
         limits::IN_FLIGHT_MAX,
         limits::CLIENTS_MAX,
+        limits::AHEAD_MAX,
         limits::QUEUE_MAX,
         limits::RING,
         limits::DEBUG_RING,

@@ -46,7 +46,7 @@ enum Wish {
     Planned,
     /// A manager has asked for it.
     Asked,
-    /// There is no container.
+    /// There is none to be deleted: none was made, or this is an exec session in one.
     Never,
 }
 
@@ -121,7 +121,11 @@ enum Phase {
 impl Core {
     /// A lifecycle in its first phase, which ends with [`Event::Go`].
     pub fn new(shape: Shape) -> Core {
-        let delete = if shape.delete { Wish::Planned } else { Wish::None };
+        let delete = match shape {
+            Shape { exec: true, .. } => Wish::Never,
+            Shape { delete: true, .. } => Wish::Planned,
+            Shape { .. } => Wish::None,
+        };
         Core { shape, phase: Phase::Gated, delete }
     }
 
@@ -157,6 +161,11 @@ impl Core {
     pub fn handle(&mut self, now: Instant, event: Event, out: &mut Vec<Effect>) {
         if event == Event::DeleteAsked && self.delete != Wish::Never {
             self.delete = Wish::Asked;
+        }
+        let ending = matches!(self.phase, Phase::Draining { .. } | Phase::Recording { .. });
+        if let (Event::Signalled(_), true, Some(delay)) = (&event, ending, &mut self.shape.exit_command) {
+            // There is nobody whom the signal could end any more, but a delay that it can cut short.
+            *delay = Duration::ZERO;
         }
         let phase = std::mem::replace(&mut self.phase, Phase::Gone);
         self.phase = match phase {

@@ -130,9 +130,9 @@ impl Input {
                 return self.closed(ender);
             }
             let Some(id) = clients.next_with_input() else {
-                if clients.is_empty() {
-                    self.packet = Vec::new();
-                }
+                // Everything is written. Who types gets a new one with each packet, which costs no pages but
+                // those that are filled.
+                self.packet = Vec::new();
                 return Step::Waits;
             };
             self.packet.reserve_exact(PACKET_MAX);

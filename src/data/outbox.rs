@@ -24,6 +24,9 @@ pub const GRACE: Duration = Duration::from_secs(3);
 pub const PARTING_LIMIT: Duration = Duration::from_secs(30);
 /// How long the kernel is given to find memory for a packet: nothing says when it has some.
 const MEMORY_PAUSE: Duration = Duration::from_millis(20);
+/// Pieces for which a queue has room at once. Growing from few would leave freed arrays of less than 1 KiB in
+/// the cache of malloc(3), which malloc_trim(3) does not empty, scattered over pages that are then kept.
+const PIECES_MIN: usize = 64;
 /// What a piece costs beside its bytes, so that many tiny ones are bounded too.
 const PIECE_COST: usize = 48;
 
@@ -130,6 +133,9 @@ impl Outbox {
     }
 
     fn keep(&mut self, piece: Vec<u8>) {
+        if self.pieces.capacity() == 0 {
+            self.pieces.reserve_exact(PIECES_MIN);
+        }
         self.cost += piece.len() + PIECE_COST;
         self.pieces.push_back(piece);
     }

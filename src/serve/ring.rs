@@ -5,10 +5,14 @@ use std::collections::VecDeque;
 /// Events that are kept. At the bound the oldest goes; who asks for it is told how many are missing.
 const EVENTS_MAX: usize = conward_protocol::limits::RING;
 
-/// Encoded events with their sequence numbers, which begin at 1 and have no gaps.
+/// Encoded events with their sequence numbers, which begin at 1 and have no gaps. They stand in one piece of
+/// memory: lines of their own, made between buffers that come and go, would each hold a page of the heap.
 #[derive(Debug, Default)]
 pub struct Ring {
-    lines: VecDeque<Vec<u8>>,
+    /// The lines, behind `gone` bytes of those that are no longer kept.
+    text: Vec<u8>,
+    gone: usize,
+    lengths: VecDeque<u32>,
     last: u64,
 }
 
@@ -20,19 +24,34 @@ impl Ring {
 
     /// Adds an event, encoded with its number by `encode`, and returns its line.
     pub fn push(&mut self, encode: impl FnOnce(u64) -> Vec<u8>) -> &[u8] {
-        if self.lines.len() == EVENTS_MAX {
-            self.lines.pop_front();
+        if self.lengths.len() == EVENTS_MAX {
+            self.gone += self.lengths.pop_front().map_or(0, |length| length as usize);
+        }
+        // Not at each event: what is kept is moved by it.
+        if self.gone > self.text.len() / 4 {
+            self.text.drain(..self.gone);
+            self.gone = 0;
         }
         self.last += 1;
-        self.lines.push_back(encode(self.last));
-        self.lines.back().map_or(&[], Vec::as_slice)
+        let line = encode(self.last);
+        // Not twice as much as there is: it stays for as long as the container.
+        self.text.reserve_exact(line.len());
+        self.text.extend_from_slice(&line);
+        self.lengths.push_back(line.len() as u32);
+        &self.text[self.text.len() - line.len()..]
     }
 
     /// How many events after number `since` are gone, and those that are still there.
     pub fn after(&self, since: u64) -> (u64, impl Iterator<Item = &[u8]>) {
-        let gone = self.last - self.lines.len() as u64;
+        let gone = self.last - self.lengths.len() as u64;
         let skip = usize::try_from(since.saturating_sub(gone)).unwrap_or(usize::MAX);
-        (gone.saturating_sub(since), self.lines.iter().skip(skip).map(Vec::as_slice))
+        let mut rest = &self.text[self.gone..];
+        let lines = self.lengths.iter().map(move |&length| {
+            let line;
+            (line, rest) = rest.split_at(length as usize);
+            line
+        });
+        (gone.saturating_sub(since), lines.skip(skip))
     }
 }
 
@@ -61,5 +80,12 @@ mod tests {
         (0..EVENTS_MAX).for_each(|_| push(&mut ring));
         let (missed, kept) = after(&ring, 1);
         assert_eq!((missed, kept.len(), kept[0]), (2, EVENTS_MAX, 4));
+        for last in 260..3000 {
+            push(&mut ring);
+            let (missed, kept) = after(&ring, 2);
+            assert_eq!(missed, last - EVENTS_MAX as u64 - 2);
+            assert!(kept.into_iter().eq(missed + 3..=last), "those of {last}");
+            assert!(ring.text.capacity() <= 2 * EVENTS_MAX * 4, "{} bytes", ring.text.capacity());
+        }
     }
 }

@@ -25,6 +25,10 @@ const TAG_AT: usize = HEAD_LEN - 2;
 const CAPACITY: usize = 64 * 1024;
 const _: () = assert!(CAPACITY > 4 * (HEAD_LEN + MARKER_MAX + 1) + HEAD_LEN + CONTENT_MAX + 1);
 
+/// Bytes by which the buffer is put to use.
+const PAGE: usize = 4096;
+const _: () = assert!(CAPACITY.is_multiple_of(PAGE));
+
 /// How many bytes a write may still take.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
@@ -37,8 +41,9 @@ pub struct Room {
 /// Encoded records that wait for one write(2): markers and ends of lines first, then output of one stream.
 #[derive(Debug)]
 pub struct Records {
-    /// Empty until first used; then of [`CAPACITY`], of which the first `used` bytes count. The
-    /// pages behind them are only touched when they are needed.
+    /// Has room for [`CAPACITY`], and never for more, from the first use on. As long as the most that was
+    /// needed so far, in pages of [`PAGE`], so that little output does not touch all of it; of that the first
+    /// `used` bytes count.
     bytes: Vec<u8>,
     used: usize,
     markers: usize,
@@ -63,7 +68,7 @@ impl Records {
     /// Begins a new buffer, for records of this moment.
     pub fn begin(&mut self, stamp: &[u8; STAMP_LEN]) {
         if self.bytes.is_empty() {
-            self.bytes = vec![0; CAPACITY];
+            self.bytes.reserve_exact(CAPACITY);
         }
         self.head[..STAMP_LEN].copy_from_slice(stamp);
         self.clear();
@@ -98,9 +103,7 @@ impl Records {
         if unfinished {
             self.put(b'F', b"\n");
         }
-        self.put(b'F', text.as_bytes());
-        self.bytes[self.used] = b'\n';
-        self.used += 1;
+        self.put_line(b'F', text.as_bytes());
         self.markers = self.used;
     }
 
@@ -146,20 +149,35 @@ impl Records {
         if self.used + HEAD_LEN + piece.len() + 1 > end || self.used >= until {
             return false;
         }
-        self.put(b'P', piece);
+        self.put_line(b'P', piece);
+        true
+    }
+
+    /// Adds a head with this tag, `content`, and the newline that it lacks.
+    fn put_line(&mut self, tag: u8, content: &[u8]) {
+        self.put(tag, content);
+        self.touch(self.used + 1);
         self.bytes[self.used] = b'\n';
         self.used += 1;
-        true
     }
 
     /// Adds a head with this tag, and `content`.
     fn put(&mut self, tag: u8, content: &[u8]) {
-        let record = &mut self.bytes[self.used..self.used + HEAD_LEN + content.len()];
+        let end = self.used + HEAD_LEN + content.len();
+        self.touch(end);
+        let record = &mut self.bytes[self.used..end];
         let (head, rest) = record.split_at_mut(HEAD_LEN);
         head.copy_from_slice(&self.head);
         head[TAG_AT] = tag;
         rest.copy_from_slice(content);
-        self.used += record.len();
+        self.used = end;
+    }
+
+    /// Makes the buffer as long as this at least.
+    fn touch(&mut self, end: usize) {
+        if self.bytes.len() < end {
+            self.bytes.resize(end.next_multiple_of(PAGE), 0);
+        }
     }
 
     /// What to keep of the file when only the first `written` bytes of the buffer reached it.

@@ -86,7 +86,7 @@ impl Sinks {
     }
 
     /// The same with another path of the journal's socket.
-    pub(crate) fn open_at(plan: &LogPlan, identity: &Identity, socket: &Path) -> Result<Sinks, Error> {
+    pub fn open_at(plan: &LogPlan, identity: &Identity, socket: &Path) -> Result<Sinks, Error> {
         let journal =
             plan.journal.as_ref().map(|plan| JournalSink::open(plan, identity, socket)).transpose()?;
         let file = plan.file.as_ref().map(FileSink::open).transpose()?;

@@ -106,21 +106,14 @@ impl Supervisor {
         }
         for _ in 0..READ_BUDGET {
             let Some(control) = &mut self.endpoints.control else { return };
-            let mut requests = Vec::new();
-            let heard = control.read(id, |line| {
-                requests.push(match line {
-                    Line::Text(text) => codec::request(text).map_err(Reply::from),
-                    Line::TooLong => Err(codec::too_long()),
-                });
-            });
-            for request in requests {
-                match request {
-                    Ok(asked) => self.answer(id, asked),
-                    Err(refusal) => self.tell(id, codec::reply_line(&refusal)),
+            match control.read(id) {
+                Heard::More => {
+                    control.gather(id);
+                    self.answer_lines(id);
+                    if let Some(control) = &mut self.endpoints.control {
+                        control.flush(id);
+                    }
                 }
-            }
-            match heard {
-                Heard::More => {}
                 Heard::Nothing => return,
                 Heard::HalfEnd { torn: false } => {}
                 Heard::HalfEnd { torn: true } => {
@@ -131,6 +124,23 @@ impl Supervisor {
             }
         }
         self.reactor.again(Ready::to_read(Source::Control(id).id()));
+    }
+
+    /// Answers what was read from a client, as long as it reads too.
+    fn answer_lines(&mut self, id: ControlId) {
+        self.look_whether_started();
+        // The body of the last answer, if that was to `state`. Nothing happens between two such requests that
+        // came with one read.
+        let mut told = None;
+        while let Some(line) = self.endpoints.control.as_mut().and_then(|control| control.next_line(id)) {
+            match line {
+                Line::Text(text) => match codec::request(text) {
+                    Ok(asked) => self.answer(id, asked, &mut told),
+                    Err(refused) => self.tell(id, codec::reply_line(&refused.into())),
+                },
+                Line::TooLong => self.tell(id, codec::reply_line(&codec::too_long())),
+            }
+        }
     }
 
     /// Forgets clients that have gone or do not read.
@@ -179,16 +189,21 @@ impl Supervisor {
     }
 
     /// Answers now or later what was asked; a subscription begins after its answer.
-    fn answer(&mut self, id: ControlId, asked: Asked) {
-        self.look_whether_started();
+    fn answer(&mut self, id: ControlId, asked: Asked, told: &mut Option<Vec<u8>>) {
         let Asked { tag, request } = asked;
-        let answer = if request.allowed_in(self.life.state) {
-            self.do_request(id, tag.as_ref(), &request)
-        } else {
-            Err(Failure::illegal(&request, self.life.state))
+        let state = told.take().filter(|_| request == Request::State);
+        let answer = match state {
+            Some(state) => Ok(Some(state)),
+            None if request.allowed_in(self.life.state) => {
+                self.do_request(id, tag.as_ref(), &request).map(|body| body.map(|body| codec::json(&body)))
+            }
+            None => Err(Failure::illegal(&request, self.life.state)),
         };
         match answer {
-            Ok(Some(body)) => self.reply(id, tag, Ok(body)),
+            Ok(Some(body)) => {
+                self.tell(id, codec::ok_line(tag.as_ref(), &body));
+                *told = (request == Request::State).then_some(body);
+            }
             Ok(None) => return,
             Err(failure) => return self.reply(id, tag, Err(failure)),
         }

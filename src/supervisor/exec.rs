@@ -141,7 +141,11 @@ impl Supervisor {
             }
             self.catch_up_with(whom, now);
         }
-        self.untidy |= self.sessions.forget_served();
+        if self.sessions.forget_served() {
+            self.untidy = true;
+            // The log's buffer may have been filled by lines of sessions alone.
+            self.sinks.give_back();
+        }
     }
 
     /// Brings what a session has written to the container's logs, if they take it. Its last line need

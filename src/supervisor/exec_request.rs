@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// # Errors
 ///
 /// `bad-request`, which names the place in the object.
-pub(super) fn wants_terminal(process: &Map<String, Value>) -> Result<bool, Failure> {
+pub fn wants_terminal(process: &Map<String, Value>) -> Result<bool, Failure> {
     check_args(process.get("args"))?;
     match process.get("cwd") {
         Some(Value::String(path)) if path.starts_with('/') => {}

@@ -10,7 +10,7 @@ mod control;
 mod debug;
 mod evidence;
 mod exec;
-mod exec_request;
+pub mod exec_request;
 mod exit_record;
 mod ground;
 mod guard;

@@ -33,7 +33,7 @@ pub fn prepare() -> io::Result<()> {
 }
 
 /// A pipe that nobody reads is an error of write(2), not the end of the process.
-pub(super) fn ignore_broken_pipes() {
+pub fn ignore_broken_pipes() {
     // A signal that exists can be ignored.
     let _ = set(Signal::SIGPIPE, SigHandler::SigIgn);
 }

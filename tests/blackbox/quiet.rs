@@ -1,7 +1,7 @@
 //! A supervisor with nothing to do does nothing.
 
 use crate::place;
-use conward_testkit::{Gate, Launch, Place, Running, Script, Step, To, wait_until};
+use conward_testkit::{Footprint, Gate, Launch, Place, Running, Script, Step, To, wait_until};
 
 /// A started container that did these steps and then waits for the gate.
 fn waiting<'a>(place: &'a Place, mut steps: Vec<Step>, args: &[&str]) -> (Running<'a>, Gate) {
@@ -23,6 +23,24 @@ fn beside_an_idle_container() {
         running.monitor().must_be_quiet();
         gate.open();
     }
+}
+
+/// Of buffers for much output only the pages count that little output needs.
+#[test]
+fn a_line_of_output_takes_little_memory_for_good() {
+    let place = place();
+    let gate = place.gate("gate");
+    place.script(&Script::of([Step::AwaitStart, Step::out("a line\n"), Step::Await(gate.path().to_owned())]));
+    let mut running = Launch::create(&place).start().created();
+    let supervisor = running.monitor().pid();
+    let before = Footprint::of(supervisor).private_kb;
+    place.start_container();
+    wait_until("the line is logged", || place.log_records().len() == 1);
+    let after = Footprint::of(supervisor).private_kb;
+    assert!(after <= before + 48, "from {before} kB to {after} kB");
+    let mut gate = gate;
+    gate.open();
+    assert_eq!(running.status(), 0);
 }
 
 #[test]

@@ -69,6 +69,23 @@ fn so_does_a_client_that_goes() {
     assert_eq!(place.log_records()[0].content, b"last words");
 }
 
+/// Which makes a reset of its end (unix(7)), told before what it has sent.
+#[test]
+fn nothing_is_lost_of_a_client_that_goes_with_output_unread() {
+    let place = place();
+    let mut gate = place.gate("gate");
+    let steps = vec![Step::out("unread\n"), Step::Await(gate.path().to_owned()), Step::Checksum];
+    let (mut running, client) = with_client(&place, steps, &["-i"]);
+    // More than the container's stdin and the supervisor's buffer hold together.
+    let input = Pattern { bytes: 160 << 10, ..INPUT }.bytes();
+    input.chunks(32 << 10).for_each(|packet| client.send(packet));
+    client.await_packet();
+    drop(client);
+    gate.open();
+    assert_eq!(running.status(), 0);
+    assert_eq!(place.log_records()[1].content, Sum::of(&input).to_string().into_bytes());
+}
+
 #[test]
 fn stdin_stays_open_on_demand() {
     let place = place();

@@ -4,8 +4,8 @@ use conward_protocol::limits::{EXECS_KEPT, EXECS_MAX};
 use conward_protocol::request::Exec;
 use conward_protocol::{Cause, ErrorCode, Exit, Outcome, Request, What};
 use conward_testkit::{
-    Console, Container as Whose, PidFile, Place, Process, Script, Step, children, descriptors, state_of,
-    wait_until,
+    Console, Container as Whose, Footprint, PidFile, Place, Process, Script, Step, children, descriptors,
+    state_of, wait_until,
 };
 
 use crate::client::{Client, tag};
@@ -173,12 +173,6 @@ fn hundreds_in_a_row_leave_nothing() {
     let mut container = running(&place);
     let supervisor = container.client.greeting.supervisor;
     let before = holdings(&place, supervisor);
-    let memory = || {
-        let text = std::fs::read_to_string(format!("/proc/{supervisor}/smaps_rollup")).expect("its memory");
-        // Not `Private_Dirty`: the pages of a program that was just built are dirty too.
-        let line = text.lines().find(|line| line.starts_with("Anonymous:")).expect("a count");
-        line.split_whitespace().nth(1).expect("kilobytes").parse::<u64>().expect("a number")
-    };
     let round = |container: &mut Container, times: u32| {
         for number in 0..times {
             let script = Script::of([Step::out("some output\n"), Step::Exit(number as u8)]);
@@ -187,10 +181,13 @@ fn hundreds_in_a_row_leave_nothing() {
             assert_eq!(container.client.wait_exec(&name), Exit::Code(number as u8));
         }
         wait_until("nothing is left", || holdings(&place, supervisor) == before);
-        memory()
+        Footprint::of(supervisor).private_kb
     };
+    let idle = Footprint::of(supervisor).private_kb;
     let first = round(&mut container, 300);
     let last = round(&mut container, 600);
+    // The last 256 events and 64 outcomes, and what the allocator keeps at hand.
+    assert!(last <= idle + 144, "from {idle} kB to {last} kB");
     assert!(last <= first + 64, "from {first} kB to {last} kB");
     container.end();
 }

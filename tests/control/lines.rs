@@ -131,6 +131,21 @@ fn many_requests_in_one_write_do_not_wait_for_a_slow_one() {
     container.end();
 }
 
+/// The answers are many times what may wait for a client: it is listened to again when it has read.
+#[test]
+fn who_asks_for_more_than_can_wait_for_it_gets_all_of_it() {
+    let place = place();
+    let mut container = created(&place);
+    let client = &mut container.client;
+    let lines: String = (0..5000).map(|number| format!("state tag={number}\n")).collect();
+    client.send(&lines);
+    for number in 0..5000 {
+        assert_eq!(tag(&client.reply()), Some(number.to_string().as_str()));
+    }
+    assert!(client.is_silent());
+    container.end();
+}
+
 /// A request for the state in a line of so many bytes.
 fn padded(bytes: usize) -> Vec<u8> {
     let (head, tail) = (r#"{"op":"state","tag":"long","pad":""#, r#""}"#);

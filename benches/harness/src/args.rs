@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{Result, doing};
 
 const USAGE: &str = "usage: conward-bench --ours PATH [--reference PATH] [--stub PATH] [--out DIR] \
-                     [--label WORD] [--only NAME,…] [--quick]";
+                     [--chart FILE] [--label WORD] [--only NAME,…] [--quick]";
 
 /// What was asked for.
 pub struct Args {
@@ -17,6 +17,8 @@ pub struct Args {
     pub stub: PathBuf,
     /// Where the raw numbers go; made if only the last part of the path is missing.
     pub out: PathBuf,
+    /// Where the chart goes, if everything was measured.
+    pub chart: PathBuf,
     /// Names the machine in the file's name. Its host name is nobody's business.
     pub label: String,
     /// Names of the groups to measure; all if absent.
@@ -29,6 +31,7 @@ pub struct Args {
 pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Args> {
     let (mut ours, mut stub, mut only, mut quick) = (None, None, None, false);
     let (mut reference, mut out) = (PathBuf::from("/usr/bin/conmon"), PathBuf::from("benches/runs"));
+    let mut chart = PathBuf::from("benches/chart.svg");
     let mut label = String::from("local");
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value\n{USAGE}"));
@@ -37,13 +40,14 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Args> {
             "--reference" => reference = value()?.into(),
             "--stub" => stub = Some(PathBuf::from(value()?)),
             "--out" => out = value()?.into(),
+            "--chart" => chart = value()?.into(),
             "--label" => label = value()?,
             "--only" => only = Some(value()?),
             "--quick" => quick = true,
             _ => return Err(format!("unknown argument {word}\n{USAGE}")),
         }
     }
-    let known = |name: &str| crate::GROUPS.iter().any(|(group, _)| *group == name);
+    let known = |name: &str| crate::groups::ALL.iter().any(|(group, _)| *group == name);
     if let Some(name) = only.iter().flat_map(|names| names.split(',')).find(|name| !known(name)) {
         return Err(format!("--only: no measurement is called {name:?}"));
     }
@@ -60,7 +64,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Args> {
     }
     let found = |path: PathBuf| path.canonicalize().map_err(doing(path.display()));
     let ours = found(ours.ok_or(USAGE)?)?;
-    Ok(Args { ours, reference: found(reference)?, stub: found(stub)?, out, label, only, quick })
+    Ok(Args { ours, reference: found(reference)?, stub: found(stub)?, out, chart, label, only, quick })
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 //! `benches/README.md` says how each figure is taken.
 
 mod args;
-mod limits;
-mod measure_attach;
-mod measure_idle;
-mod measure_log;
-mod measure_start;
+mod chart;
+mod clients;
+mod groups;
+mod host;
+mod place;
 mod proc;
 mod report;
 mod series;
@@ -19,11 +19,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::args::Args;
-use crate::series::{Series, Who};
+use crate::series::Who;
 
 /// Errors are only shown: a figure that cannot be had ends the run.
 type Result<T> = std::result::Result<T, String>;
@@ -46,8 +47,8 @@ struct Bench {
 
 impl Bench {
     fn new(args: Args) -> Result<Bench> {
-        let scratch = tempfile::Builder::new().prefix("conward-bench-").tempdir_in("/dev/shm");
-        let scratch = scratch.map_err(doing("make a directory in /dev/shm"))?;
+        let scratch = tempfile::Builder::new().prefix("bench-").tempdir_in(host::RUN);
+        let scratch = scratch.map_err(doing(format!("make a directory in {}", host::RUN)))?;
         let stopped = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             let set = signal_hook::flag::register(signal, Arc::clone(&stopped));
@@ -87,29 +88,22 @@ impl Bench {
     }
 }
 
-type Group = fn(&Bench) -> Result<Vec<Series>>;
-
-/// All measurements, by the names that `--only` takes.
-const GROUPS: [(&str, Group); 6] = [
-    ("start", measure_start::run),
-    ("burst", measure_start::run_burst),
-    ("exec", measure_start::run_exec),
-    ("log", measure_log::run),
-    ("attach", measure_attach::run),
-    ("idle", measure_idle::run),
-];
-
 fn run() -> Result<()> {
     // A pipe of `make`, or of whoever started this, must not be counted as a supervisor's descriptor.
     close_inherited()?;
-    let bench = Bench::new(args::parse(std::env::args().skip(1))?)?;
+    let args = args::parse(std::env::args().skip(1))?;
+    host::set_up()?;
+    let bench = Bench::new(args)?;
     nix::sys::prctl::set_child_subreaper(true).map_err(doing("become a subreaper"))?;
     let mut all = Vec::new();
     let mut outcome = Ok(());
-    for (name, group) in GROUPS {
+    for (name, group) in groups::ALL {
         if bench.args.only.as_ref().is_none_or(|only| only.split(',').any(|word| word == name)) {
-            eprintln!("measuring: {name}");
-            match group(&bench) {
+            let begin = Instant::now();
+            eprint!("measuring: {name}");
+            let outcome_of_group = group(&bench);
+            eprintln!(" ({:.0} s)", begin.elapsed().as_secs_f64());
+            match outcome_of_group {
                 Ok(series) => all.extend(series),
                 Err(error) => {
                     outcome = Err(format!("{name}: {error}"));

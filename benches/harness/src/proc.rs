@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
 use crate::{Result, doing};
@@ -19,6 +20,11 @@ pub fn cpu(pid: Pid) -> Result<Duration> {
     let text = read(pid, "schedstat")?;
     let ns = text.split_whitespace().next().and_then(|word| word.parse().ok());
     ns.map(Duration::from_nanos).ok_or_else(|| format!("schedstat of {pid} is not understood: {text}"))
+}
+
+/// CPU time of the calling thread.
+pub fn own_cpu() -> Result<Duration> {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).map_err(doing("read the CPU clock"))
 }
 
 /// How often the process went to sleep by itself: once for each wake-up.

@@ -1,4 +1,4 @@
-//! The figures as Markdown on stdout, and every single number as JSON in a file.
+//! The figures as Markdown on stdout, as a chart, and every single number as JSON in a file.
 
 use std::fs;
 use std::path::Path;
@@ -6,49 +6,75 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::series::{Better, Series, Who};
-use crate::{Bench, Result, doing};
+use crate::series::{Better, Series, Target, Who};
+use crate::{Bench, Result, chart, doing};
 
-/// Prints both tables; keeps the raw numbers unless the run was a quick one.
+/// Prints the table; keeps the raw numbers and draws the chart, unless the run was a quick one.
 pub fn print(bench: &Bench, all: &[Series]) -> Result<()> {
     let (ours, reference) = (version(&bench.args.ours)?, version(&bench.args.reference)?);
     println!(
-        "Ours: {ours}. Reference: {reference}. Median (lower to upper quartile). The ratio says how many"
+        "Conward: {ours}. Conmon: {reference}. Medians, with quartiles where they differ. The ratio is conward"
     );
-    println!("times better ours is, by the medians: below 1 it is worse.\n");
-    println!("| figure | unit | ours | reference | ratio | limit |");
-    println!("|---|---|---:|---:|---:|---:|");
-    let compared = |series: &&Series| !series.values(Who::Ours).is_empty();
-    for series in all.iter().filter(compared) {
-        let ratio = series.ratio().map_or("–".into(), |ratio| format!("{ratio:.2}"));
-        let [ours, reference, limit] = Who::ALL.map(|who| cell(series, who));
-        println!("| {} | {} | {ours} | {reference} | {ratio} | {limit} |", series.name, series.unit);
+    println!("over conmon; the share is how much of the limit conward reaches, 1 is all that can be had.\n");
+    println!("| figure | unit | conmon | conward | ratio | target | limit | share | met |");
+    println!("|---|---|---:|---:|---:|---|---:|---:|---|");
+    for series in all {
+        println!("{}", row(series));
     }
     println!("\nWhat the limits are:\n");
     let mut said: Vec<&str> = Vec::new();
-    for series in all.iter().filter(compared).filter(|series| !series.limit.is_empty()) {
+    for series in all.iter().filter(|series| !series.limit.is_empty()) {
         if !said.contains(&series.limit.as_str()) {
             println!("- {}: {}", series.name, series.limit);
             said.push(&series.limit);
         }
     }
-    if all.iter().any(|series| !compared(&series)) {
-        println!("\n| part of a limit | unit | median |\n|---|---|---:|");
-    }
-    for series in all.iter().filter(|series| !compared(series)) {
-        println!("| {} | {} | {} |", series.name, series.unit, cell(series, Who::Limit));
-    }
     if bench.args.quick {
         println!("\nA quick run: the numbers mean nothing.");
         return Ok(());
     }
+    if bench.args.only.is_none() {
+        let path = &bench.args.chart;
+        fs::write(path, chart::draw(all)).map_err(doing(format!("write {}", path.display())))?;
+        println!("\nChart: {}", path.display());
+    }
     keep(bench, all, &ours, &reference)
 }
 
-/// Writes the raw numbers to `<out>/<date>-<label>.json`; a later run of the day replaces them.
+fn row(series: &Series) -> String {
+    let two = |number: Option<f64>| number.map_or("–".into(), |number| format!("{number:.2}"));
+    let [ours, reference, limit] = Who::ALL.map(|who| cell(series, who));
+    let targets: Vec<String> = series.targets.iter().map(|target| told(target, series.unit)).collect();
+    let target = if targets.is_empty() { "–".into() } else { targets.join(", ") };
+    let met = match series.is_met() {
+        Some(true) => "yes",
+        Some(false) => "**no**",
+        None => "–",
+    };
+    let (ratio, share) = (two(series.ratio()), two(series.share()));
+    format!(
+        "| {} | {} | {reference} | {ours} | {ratio} | {target} | {limit} | {share} | {met} |",
+        series.name, series.unit
+    )
+}
+
+fn told(target: &Target, unit: &str) -> String {
+    match target {
+        Target::AtMost(bound) => format!("≤ {} {unit}", number(*bound)).trim_end().to_owned(),
+        Target::AtLeast(bound) => format!("≥ {} {unit}", number(*bound)).trim_end().to_owned(),
+        Target::TimesAtMost(bound) => format!("≤ {bound}×"),
+        Target::TimesAtLeast(bound) => format!("≥ {bound}×"),
+        Target::OfLimit(bound) => format!("≥ {bound} of the limit"),
+    }
+}
+
+/// Writes the raw numbers to `<out>/<date>-<label>.json`, with the groups in the name if not all were measured; a
+/// later run of the day replaces them.
 fn keep(bench: &Bench, all: &[Series], ours: &str, reference: &str) -> Result<()> {
     let date = first_line(Command::new("date").args(["-u", "+%F"]))?;
-    let path = bench.args.out.join(format!("{date}-{}.json", bench.args.label));
+    let some =
+        bench.args.only.as_ref().map_or_else(String::new, |only| format!("-{}", only.replace(',', "-")));
+    let path = bench.args.out.join(format!("{date}-{}{some}.json", bench.args.label));
     let figures: Vec<String> = all.iter().map(|series| raw(series).to_string()).collect();
     let label = &bench.args.label;
     let head = json!({
@@ -69,6 +95,7 @@ fn raw(series: &Series) -> Value {
         "unit": series.unit,
         "better": if series.better == Better::Less { "less" } else { "more" },
         "limit_is": series.limit,
+        "targets": series.targets.iter().map(|target| told(target, series.unit)).collect::<Vec<_>>(),
         "ours": values(Who::Ours),
         "reference": values(Who::Reference),
         "limit": values(Who::Limit),
@@ -104,7 +131,7 @@ fn cell(series: &Series, who: Who) -> String {
 }
 
 /// Three digits that count, and no more than the number has.
-fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     match value.abs() {
         v if v >= 100.0 || v == v.trunc() => format!("{value:.0}"),
         v if v >= 10.0 => format!("{value:.1}"),
@@ -128,11 +155,27 @@ mod tests {
 
     #[test]
     fn a_cell_shows_quartiles_where_they_differ() {
-        let mut series = Series::new("x", "s", Better::Less, "");
+        let mut series = Series::new("x", "s", Better::Less);
         assert_eq!(cell(&series, Who::Ours), "–");
         series.push(Who::Ours, 2.0);
         assert_eq!(cell(&series, Who::Ours), "2");
         series.push(Who::Ours, 4.0);
         assert_eq!(cell(&series, Who::Ours), "3 (2.50–3.50)");
+    }
+
+    #[test]
+    fn a_row_tells_all() {
+        let mut series = Series::new("x", "s", Better::Less)
+            .limit("a loop")
+            .target(Target::TimesAtMost(0.5))
+            .target(Target::OfLimit(0.85));
+        for (who, value) in Who::ALL.into_iter().zip([1.0, 4.0, 0.5]) {
+            series.push(who, value);
+        }
+        assert_eq!(
+            row(&series),
+            "| x | s | 4 | 1 | 0.25 | ≤ 0.5×, ≥ 0.85 of the limit | 0.500 | 0.50 | **no** |"
+        );
+        assert_eq!(row(&Series::new("y", "", Better::More)), "| y |  | – | – | – | – | – | – | – |");
     }
 }

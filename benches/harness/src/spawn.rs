@@ -1,8 +1,9 @@
 //! Starting a supervisor as Podman does, and a session with it: one supervisor, one container.
 
-use std::fs::{self, File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,84 +13,40 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use nix::sys::stat::Mode;
-use nix::unistd::{Pid, mkfifo};
+use nix::unistd::Pid;
 
+use crate::place::{Output, Place, read_pid};
 use crate::series::Who;
 use crate::{Bench, Result, doing, proc, wait};
-
-/// What the stub's container writes when it is told to go.
-#[derive(Clone, Copy)]
-pub struct Output {
-    /// Length of a line with its newline.
-    pub line: usize,
-    /// Bytes in all.
-    pub total: u64,
-}
 
 /// Where the supervisor logs to.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Log {
     /// The k8s-file [`Session::log`].
     File,
+    /// The same, begun anew after so many bytes.
+    Rotated(u64),
+    /// The journal at [`crate::host::JOURNAL`].
+    Journal,
     /// Nowhere.
     None,
 }
 
-/// The directory of one session and what is made in it before anything is started.
-pub struct Place {
-    dir: PathBuf,
-    /// The container id: 64 hexadecimal digits that no other session of the host has.
-    pub id: String,
-    /// Commands to the container. Its last writer is the harness: when it goes, so does the container.
-    gate: File,
+/// What a session shall be.
+#[derive(Clone, Copy)]
+pub struct Wish {
+    /// Where its output is logged.
+    pub log: Log,
+    /// What the container writes when it is told to go.
+    pub output: Output,
+    /// Whether it has a terminal.
+    pub terminal: bool,
 }
 
-impl Place {
-    /// Makes the directory and in it the bundle, with the stub's orders.
-    pub fn new(bench: &Bench, output: Output) -> Result<Place> {
-        let number = bench.sessions.get() + 1;
-        bench.sessions.set(number);
-        let id = format!("{:032x}{number:032x}", std::process::id());
-        let dir = bench.scratch.path().join(number.to_string());
-        for sub in ["bundle", "exits", "persist"] {
-            fs::create_dir_all(dir.join(sub)).map_err(doing(format!("make {}", dir.display())))?;
-        }
-        let gate = dir.join("gate");
-        mkfifo(&gate, Mode::S_IRUSR | Mode::S_IWUSR).map_err(doing("make the fifo for commands"))?;
-        let orders = format!("{} {} {}\n", gate.display(), output.line, output.total);
-        fs::write(dir.join("bundle/stub"), orders).map_err(doing("write the stub's orders"))?;
-        // Open for both, so that neither end waits for the other (fifo(7)).
-        let gate = OpenOptions::new().read(true).write(true).open(&gate);
-        Ok(Place { dir, id, gate: gate.map_err(doing("open the fifo for commands"))? })
-    }
-
-    /// Sends the container commands; see the stub.
-    pub fn command(&mut self, commands: &[u8]) -> Result<()> {
-        self.gate.write_all(commands).map_err(doing("send the container a command"))
-    }
-
-    /// The path of `name` in the session's directory.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
-    }
-
-    /// Removes the directory. A log is memory on tmpfs, so it goes as soon as it is not needed.
-    pub fn remove(&self) -> Result<()> {
-        fs::remove_dir_all(&self.dir).map_err(doing(format!("remove {}", self.dir.display())))
-    }
-
-    /// Starts the stub without any supervisor, its output going to `stdout`; gives the container's
-    /// pid, which becomes a child of the harness, and the time that took.
-    pub fn start_bare(&self, stub: &Path, stdout: Stdio) -> Result<(Pid, Duration)> {
-        let begin = Instant::now();
-        let mut command = Command::new(stub);
-        command.arg("create").arg("--bundle").arg(self.path("bundle"));
-        command.arg("--pid-file").arg(self.path("pidfile")).arg(&self.id).stdin(Stdio::null()).stdout(stdout);
-        let status = command.status().map_err(doing(format!("run {}", stub.display())))?;
-        let pid = read_pid(&self.path("pidfile"))?;
-        let took = begin.elapsed();
-        if status.success() { Ok((pid, took)) } else { Err(format!("the stub ended with {status}")) }
+impl Wish {
+    /// A session without a terminal.
+    pub fn new(log: Log, output: Output) -> Wish {
+        Wish { log, output, terminal: false }
     }
 }
 
@@ -104,7 +61,7 @@ pub struct Launched {
 
 impl Launched {
     /// Spawns `program` with a sync and a start pipe, its stderr in `place`, and says "go" at once.
-    pub fn new(program: &Path, place: &Place, args: &[&dyn AsRef<std::ffi::OsStr>]) -> Result<Launched> {
+    pub fn new(program: &Path, place: &Place, args: &[&dyn AsRef<OsStr>]) -> Result<Launched> {
         let (sync, sync_end) = seqpacket()?;
         let (start, start_end) = seqpacket()?;
         let errors = File::create(place.path("stderr")).map_err(doing("make the file for stderr"))?;
@@ -127,7 +84,7 @@ impl Launched {
 
     /// Waits for the next message on the sync pipe: its number, and when it came.
     pub fn number(&mut self, place: &Place) -> Result<(i32, Instant)> {
-        wait::must_read("a message on the sync pipe", self.sync.as_fd())?;
+        wait::must_read("a message on the sync pipe", &self.sync)?;
         let mut buffer = [0; 8192];
         let n = self.sync.read(&mut buffer).map_err(doing("read the sync pipe"))?;
         let now = Instant::now();
@@ -157,31 +114,64 @@ pub struct Starting {
 
 impl Starting {
     /// Spawns the supervisor of `who` with the command line that Podman 4.3 uses.
-    pub fn new(bench: &Bench, who: Who, log: Log, output: Output) -> Result<Starting> {
-        let place = Place::new(bench, output)?;
-        let driver = match log {
-            Log::File => format!("k8s-file:{}", place.path("log").display()),
+    pub fn new(bench: &Bench, who: Who, wish: Wish) -> Result<Starting> {
+        let place = Place::new(bench, wish.output)?;
+        let driver = match wish.log {
+            Log::File | Log::Rotated(_) => format!("k8s-file:{}", place.path("log").display()),
+            Log::Journal => "journald".into(),
             Log::None => "none".into(),
         };
         let (bundle, pid_file) = (place.path("bundle"), place.path("pidfile"));
         let (exit_dir, persist_dir) = (place.path("exits"), place.path("persist"));
         let own_pid_file = place.path("conmon.pid");
         #[rustfmt::skip]
-        let launched = Launched::new(bench.program(who), &place, &[
+        let mut args: Vec<&dyn AsRef<OsStr>> = vec![
             &"--api-version", &"-c", &place.id, &"-u", &place.id, &"-r", &bench.args.stub, &"-b", &bundle,
             &"-p", &pid_file, &"-n", &"bench", &"--exit-dir", &exit_dir, &"--persist-dir", &persist_dir,
             &"--full-attach", &"-l", &driver, &"--log-level", &"error", &"--conmon-pidfile", &own_pid_file,
-        ])?;
+        ];
+        let size = if let Log::Rotated(size) = wish.log { Some(size.to_string()) } else { None };
+        if let Some(size) = &size {
+            args.extend([&"--log-size-max" as &dyn AsRef<OsStr>, size]);
+        }
+        if wish.terminal {
+            args.push(&"-t");
+        }
+        let launched = Launched::new(bench.program(who), &place, &args)?;
         Ok(Starting { place, launched })
     }
 
+    /// What to wait for, to call [`Starting::number`] without waiting.
+    pub fn sync(&self) -> BorrowedFd<'_> {
+        self.launched.sync.as_fd()
+    }
+
     /// Waits for the container's pid.
-    pub fn ready(mut self) -> Result<Session> {
-        let (number, pid_at) = self.launched.number(&self.place)?;
+    pub fn number(&mut self) -> Result<Numbered> {
+        let (pid, at) = self.launched.number(&self.place)?;
+        Ok(Numbered { pid: Pid::from_raw(pid), at })
+    }
+
+    /// The session, once its pid has come.
+    pub fn started(self, numbered: Numbered) -> Result<Session> {
         let supervisor = self.launched.supervisor(&self.place)?;
         let Starting { place, launched } = self;
-        Ok(Session { place, supervisor, container: Pid::from_raw(number), pid_at, launched, reaped: false })
+        Ok(Session {
+            place,
+            supervisor,
+            container: numbered.pid,
+            pid_at: numbered.at,
+            launched,
+            reaped: false,
+        })
     }
+}
+
+/// A container's pid, and when it came.
+#[derive(Clone, Copy)]
+pub struct Numbered {
+    pid: Pid,
+    at: Instant,
 }
 
 /// A running supervisor and its container. Dropping it ends both.
@@ -191,21 +181,22 @@ pub struct Session {
     pub supervisor: Pid,
     /// The container, a child of the supervisor.
     container: Pid,
-    /// When the pid came on the sync pipe.
-    pub pid_at: Instant,
+    pid_at: Instant,
     launched: Launched,
     reaped: bool,
 }
 
 impl Session {
     /// Starts a session and waits for the container's pid.
-    pub fn start(bench: &Bench, who: Who, log: Log, output: Output) -> Result<Session> {
-        Starting::new(bench, who, log, output)?.ready()
+    pub fn start(bench: &Bench, who: Who, wish: Wish) -> Result<Session> {
+        let mut starting = Starting::new(bench, who, wish)?;
+        let numbered = starting.number()?;
+        starting.started(numbered)
     }
 
-    /// When the supervisor was spawned.
-    pub fn begin(&self) -> Instant {
-        self.launched.begin
+    /// From the spawn to the container's pid.
+    pub fn start_time(&self) -> Duration {
+        self.pid_at - self.launched.begin
     }
 
     /// Sends the container commands; see the stub.
@@ -213,12 +204,28 @@ impl Session {
         self.place.command(commands)
     }
 
+    /// Waits until the container has taken all commands, and so has done all but the last one.
+    pub fn obeyed(&self) -> Result<()> {
+        wait::until("the container's work", || self.place.is_obeyed())
+    }
+
     /// Kills the container. Only for one that lives: its pid is the supervisor's to reap.
     pub fn kill_container(&self) -> Result<()> {
         kill(self.container, Signal::SIGKILL).map_err(doing("kill the container"))
     }
 
-    /// The log file, for [`Log::File`].
+    /// Kills the container and waits for the supervisor's end.
+    pub fn end(self) -> Result<()> {
+        self.kill_container()?;
+        self.finish().map(drop)
+    }
+
+    /// Conward's control socket.
+    pub fn control(&self) -> PathBuf {
+        self.place.control()
+    }
+
+    /// The log file, if there is one.
     pub fn log(&self) -> PathBuf {
         self.place.path("log")
     }
@@ -239,7 +246,7 @@ impl Session {
     /// Waits until the exit file appears and checks the status in it; gives the moment it was seen.
     pub fn exit_file(&self, exits: &Inotify, status: &str) -> Result<Instant> {
         loop {
-            wait::must_read("the exit file", exits.as_fd())?;
+            wait::must_read("the exit file", exits)?;
             let events = exits.read_events().map_err(doing("read the exit directory's events"))?;
             let now = Instant::now();
             // Both programs write a temporary file first; only the name of the container counts.
@@ -276,9 +283,4 @@ impl Drop for Session {
 fn seqpacket() -> Result<(OwnedFd, OwnedFd)> {
     socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(doing("make a pair of sockets"))
-}
-
-fn read_pid(path: &Path) -> Result<Pid> {
-    let text = fs::read_to_string(path).map_err(doing(format!("read {}", path.display())))?;
-    text.parse().map(Pid::from_raw).map_err(|e| format!("{} holds {text:?}: {e}", path.display()))
 }

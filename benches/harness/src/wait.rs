@@ -1,6 +1,6 @@
 //! Waiting, always with an end: a supervisor that hangs is an error of the run, not a hung run.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -17,32 +17,37 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_micros(200);
 
 /// Waits until `fd` has something to read or has ended; false after `limit`.
-pub fn readable(what: &str, fd: BorrowedFd, limit: Duration) -> Result<bool> {
+pub fn readable(what: &str, fd: impl AsFd, limit: Duration) -> Result<bool> {
     let limit = PollTimeout::try_from(limit).map_err(|_| format!("{what}: {limit:?} is too long to wait"))?;
     // A signal that asks the harness to end makes this fail with EINTR, as it should.
-    let ready = poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], limit);
+    let ready = poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], limit);
     ready.map(|n| n > 0).map_err(doing(format!("wait for {what}")))
 }
 
 /// Like [`readable`], where it is an error if nothing comes.
-pub fn must_read(what: &str, fd: BorrowedFd) -> Result<()> {
+pub fn must_read(what: &str, fd: impl AsFd) -> Result<()> {
     if readable(what, fd, LIMIT)? { Ok(()) } else { Err(format!("{what}: not within {LIMIT:?}")) }
+}
+
+/// Looks again and again until `done`. Not part of any figure.
+pub fn until(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+    let end = Instant::now() + LIMIT;
+    while !done()? {
+        if Instant::now() >= end {
+            return Err(format!("{what}: not within {LIMIT:?}"));
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
 }
 
 /// Waits until the child has ended and leaves it a zombie, so that /proc still has its figures.
 pub fn zombie(pid: Pid) -> Result<()> {
-    let end = Instant::now() + LIMIT;
-    loop {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        match waitid(Id::Pid(pid), flags) {
-            Ok(WaitStatus::StillAlive) if Instant::now() >= end => {
-                return Err(format!("process {pid} has not ended within {LIMIT:?}"));
-            }
-            Ok(WaitStatus::StillAlive) => std::thread::sleep(LOOK),
-            Ok(_) => return Ok(()),
-            Err(error) => return Err(format!("wait for process {pid}: {error}")),
-        }
-    }
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    until(&format!("the end of process {pid}"), || {
+        let status = waitid(Id::Pid(pid), flags).map_err(doing(format!("wait for process {pid}")))?;
+        Ok(status != WaitStatus::StillAlive)
+    })
 }
 
 /// Takes the status of a child that has ended, or soon will.

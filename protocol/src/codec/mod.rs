@@ -172,13 +172,32 @@ pub fn greeting_line(greeting: &Greeting) -> Vec<u8> {
 /// The line of a reply, with its newline. One that would be longer than [`LINE_MAX`] becomes an
 /// error that says so.
 pub fn reply_line(reply: &Reply) -> Vec<u8> {
-    let whole = line(reply);
+    bounded(reply.tag.as_ref(), line(reply))
+}
+
+/// The same for what was done, with the body as [`json`] makes it: one body may answer many requests.
+pub fn ok_line(tag: Option<&Tag>, body: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::with_capacity(body.len() + TAG_MAX + 16);
+    whole.push(b'{');
+    if let Some(tag) = tag {
+        whole.extend_from_slice(b"\"tag\":");
+        // A number or a text, neither of which can fail.
+        let _ = serde_json::to_writer(&mut whole, tag);
+        whole.push(b',');
+    }
+    whole.extend_from_slice(b"\"ok\":");
+    whole.extend_from_slice(body);
+    whole.extend_from_slice(b"}\n");
+    bounded(tag, whole)
+}
+
+fn bounded(tag: Option<&Tag>, whole: Vec<u8>) -> Vec<u8> {
     if whole.len() <= LINE_MAX + 1 {
         return whole;
     }
     let message =
         format!("the reply would have {} bytes, and a line has at most {LINE_MAX}", whole.len() - 1);
-    line(&Reply::error(reply.tag.clone(), Failure::new(ErrorCode::TooLong, message)))
+    line(&Reply::error(tag.cloned(), Failure::new(ErrorCode::TooLong, message)))
 }
 
 /// The line of an event, with its newline. All its texts have bounds, so it is never too long.
@@ -197,10 +216,14 @@ pub fn log_line(tag: Option<&Tag>, record: &LogRecord) -> Vec<u8> {
     line(&Logged { tag, log: record })
 }
 
-/// Serialisation fails for keys that are no texts, and no type here has such.
-fn line(message: &impl Serialize) -> Vec<u8> {
+/// A part of a line. Serialisation fails for keys that are no texts, and no type here has such.
+pub fn json(message: &impl Serialize) -> Vec<u8> {
     const FAILED: &str = r#"{"error":{"code":"internal","message":"a line could not be written as JSON"}}"#;
-    let mut line = serde_json::to_vec(message).unwrap_or_else(|_| FAILED.into());
+    serde_json::to_vec(message).unwrap_or_else(|_| FAILED.into())
+}
+
+fn line(message: &impl Serialize) -> Vec<u8> {
+    let mut line = json(message);
     line.push(b'\n');
     line
 }

@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{Asked, Field, Kind, Message, Refused, fields, message, reply_line, request, request_line};
+use super::{
+    Asked, Field, Kind, Message, Refused, fields, message, ok_line, reply_line, request, request_line,
+};
 use crate::body::{Done, Started};
 use crate::limits::{DEPTH_MAX, LINE_MAX, TAG_MAX};
 use crate::{Body, ErrorCode, Op, Outcome, Reply, Request, Tag};
@@ -126,7 +128,10 @@ fn a_reply_that_is_too_long_becomes_an_error() {
 fn replies_are_read_back() {
     for body in [Body::Done(Done {}), Body::Started(Started { pid: 7 })] {
         let op = if matches!(body, Body::Done(_)) { Op::Kill } else { Op::Start };
-        let line = reply_line(&Reply::ok(Some(Tag::from("a")), body.clone()));
+        let tag = Tag::from("a \"b\"");
+        let line = reply_line(&Reply::ok(Some(tag.clone()), body.clone()));
+        assert_eq!(ok_line(Some(&tag), &super::json(&body)), line);
+        assert_eq!(ok_line(None, &super::json(&body)), reply_line(&Reply::ok(None, body.clone())));
         let Ok(Message::Reply(Reply { outcome: Outcome::Ok(value), .. })) = message(line.trim_ascii_end())
         else {
             panic!("a reply")

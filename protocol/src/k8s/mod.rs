@@ -14,6 +14,9 @@ use crate::request::Stream;
 /// Bytes of a record from whose beginning all but its content can be read, at least.
 pub const HEAD_MAX: usize = 64;
 
+/// Bytes of its time at most, then.
+const TIME_MAX: usize = HEAD_MAX - " stdout F ".len();
+
 /// A record of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
@@ -37,7 +40,8 @@ impl Entry<'_> {
 
 fn record(line: &[u8]) -> Option<Entry<'_>> {
     let mut fields = line.splitn(4, |&byte| byte == b' ');
-    let time = std::str::from_utf8(fields.next()?).ok().and_then(Timestamp::parse)?;
+    let time = fields.next().filter(|time| time.len() <= TIME_MAX)?;
+    let time = std::str::from_utf8(time).ok().and_then(Timestamp::parse)?;
     let stream = match fields.next()? {
         b"stdout" => Stream::Stdout,
         b"stderr" => Stream::Stderr,

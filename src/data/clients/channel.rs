@@ -159,6 +159,9 @@ impl Channel {
                 Received::Nothing
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Received::Nothing,
+            // It has left output unread. A SEQPACKET socket says so once, before it gives what was sent (Linux,
+            // net/unix/af_unix.c).
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Received::Nothing,
             Err(error) => {
                 log::debug!("attachment {}: {}", self.of.number, reason(&error));
                 self.end_of_input()

@@ -1,25 +1,27 @@
 //! The control socket: lines from managers in, lines out. What they mean is not known here.
 
+mod outgoing;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use conward_protocol::limits::{CLIENTS_MAX, LINE_MAX, QUEUE_MAX};
+use conward_protocol::limits::{AHEAD_MAX, CLIENTS_MAX, LINE_MAX, QUEUE_MAX};
 use conward_protocol::{Line, Lines, RECORD_FILE, SOCKET_FILE, STATE_FILE};
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessage, MsgFlags, SockType, sendmsg, setsockopt, sockopt};
+use nix::sys::socket::{SockType, setsockopt, sockopt};
 use nix::unistd::geteuid;
 
 use crate::error::{Error, reason};
 use crate::sys::file::{Mark, remove, remove_dir};
 use crate::sys::io::read_into;
 use crate::sys::socket;
+use outgoing::{BATCH, Outgoing};
 
 /// Clients that may wait to be accepted.
 pub const BACKLOG: i32 = 64;
@@ -51,10 +53,15 @@ struct Client {
     id: ControlId,
     fd: OwnedFd,
     lines: Lines,
+    /// What was read and not looked at yet begins at `looked`.
+    input: Vec<u8>,
+    looked: usize,
     out: VecDeque<Outgoing>,
     /// Bytes that wait, and what the descriptors that wait with them cost.
     queued: usize,
     cost: usize,
+    /// What is sent to it gathers, since more is about to follow.
+    gathers: bool,
     /// It will send nothing more, but may still read.
     half_closed: bool,
     /// It will not read either: what it has sent is still to be looked at.
@@ -69,14 +76,6 @@ pub enum Ended {
     Gone,
     /// It did not read, and so many bytes waited for it.
     TooSlow(usize),
-}
-
-/// A line, and the descriptors that come with its first byte.
-#[derive(Debug)]
-struct Outgoing {
-    bytes: Vec<u8>,
-    sent: usize,
-    descriptors: Vec<OwnedFd>,
 }
 
 /// Who has come.
@@ -98,7 +97,7 @@ impl Refused {
     /// Sends one line, if there is room, and closes.
     pub fn tell(self, line: Vec<u8>) {
         // Whoever does not hear it sees the end of the connection.
-        let _ = Outgoing { bytes: line, sent: 0, descriptors: Vec::new() }.send(&self.0);
+        let _ = Outgoing::new(line, Vec::new()).send(&self.0);
     }
 }
 
@@ -185,9 +184,12 @@ impl Control {
             id,
             fd,
             lines,
+            input: Vec::new(),
+            looked: 0,
             out: VecDeque::new(),
             queued: 0,
             cost: 0,
+            gathers: false,
             half_closed: false,
             hung_up: false,
             ended: None,
@@ -195,21 +197,25 @@ impl Control {
         Ok(Some(Accepted::Client(id)))
     }
 
-    /// Reads once from a client, and hands each line that is complete to `each`.
-    pub fn read(&mut self, id: ControlId, each: impl FnMut(Line<'_>)) -> Heard {
+    /// Reads once from a client, for [`Control::next_line`], unless there still is something to look at.
+    pub fn read(&mut self, id: ControlId) -> Heard {
         let Some(client) = self.clients.iter_mut().find(|c| c.id == id) else { return Heard::Nothing };
-        let mut buffer = Vec::with_capacity(READ_MAX);
-        match read_into(&client.fd, &mut buffer) {
+        if client.is_behind() {
+            return Heard::Nothing;
+        }
+        if client.looked < client.input.len() {
+            return Heard::More;
+        }
+        client.looked = 0;
+        client.input = Vec::with_capacity(READ_MAX);
+        match read_into(&client.fd, &mut client.input) {
             Ok(0) if client.hung_up => Heard::End,
             Ok(0) if client.half_closed => Heard::Nothing,
             Ok(0) => {
                 client.half_closed = true;
                 Heard::HalfEnd { torn: client.lines.is_within_line() }
             }
-            Ok(_) => {
-                client.lines.push(&buffer, each);
-                Heard::More
-            }
+            Ok(_) => Heard::More,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Heard::More,
             Err(error) => {
@@ -219,14 +225,29 @@ impl Control {
         }
     }
 
+    /// The next line of what was read. `None`: there is no more, or the client is to read first.
+    pub fn next_line(&mut self, id: ControlId) -> Option<Line<'_>> {
+        let client = self.clients.iter_mut().find(|c| c.id == id).filter(|client| !client.is_behind())?;
+        let (taken, line) = client.lines.next(&client.input[client.looked..]);
+        client.looked += taken;
+        line
+    }
+
     /// Sends a line, newline included, or queues it. `descriptors` come with it, one set with one line, and
     /// are closed here when they are sent, or when the client is removed.
     pub fn send(&mut self, id: ControlId, line: Vec<u8>, descriptors: Vec<OwnedFd>) {
         let Some(client) = self.clients.iter_mut().find(|c| c.id == id && c.ended.is_none()) else { return };
         client.queued += line.len();
         client.cost += descriptors.len() * DESCRIPTOR_COST;
-        client.out.push_back(Outgoing { bytes: line, sent: 0, descriptors });
-        client.flush();
+        let next = Outgoing::new(line, descriptors);
+        let apart = match client.out.back_mut() {
+            Some(last) => last.join(next),
+            None => Some(next),
+        };
+        client.out.extend(apart);
+        if !client.gathers || client.queued + client.cost >= BATCH {
+            client.flush();
+        }
         if client.queued + client.cost > QUEUE_MAX {
             log::warn!("control client {id} does not read: dropped with {} bytes unsent", client.queued);
             client.ended = Some(Ended::TooSlow(client.queued));
@@ -234,9 +255,18 @@ impl Control {
         }
     }
 
-    /// The client has room again.
+    /// Gathers the lines for this client until [`Control::flush`], up to [`BATCH`] at a time: answers to what
+    /// has come at once go back at once.
+    pub fn gather(&mut self, id: ControlId) {
+        if let Some(client) = self.clients.iter_mut().find(|c| c.id == id) {
+            client.gathers = true;
+        }
+    }
+
+    /// Sends what waits for the client, as far as it has room.
     pub fn flush(&mut self, id: ControlId) {
         if let Some(client) = self.clients.iter_mut().find(|c| c.id == id) {
+            client.gathers = false;
             client.flush();
         }
     }
@@ -264,7 +294,7 @@ impl Control {
             log::debug!("control client {id}: {}", error.desc());
         }
         // Who does not get it sees the end of the connection.
-        let _ = Outgoing { bytes, sent: 0, descriptors: Vec::new() }.send(&client.fd);
+        let _ = Outgoing::new(bytes, Vec::new()).send(&client.fd);
         rest.len()
     }
 
@@ -333,13 +363,19 @@ impl Control {
 }
 
 impl Client {
+    /// Whether so much waits for it that it has to read before it is listened to again. Flushing has then
+    /// filled its socket, so it will be reported as writable.
+    fn is_behind(&self) -> bool {
+        self.queued > AHEAD_MAX && self.ended.is_none()
+    }
+
     fn flush(&mut self) {
         while let Some(next) = self.out.front_mut() {
             match next.send(&self.fd) {
                 Ok((sent, descriptors)) => {
                     self.queued -= sent;
                     self.cost -= descriptors * DESCRIPTOR_COST;
-                    if next.sent == next.bytes.len() {
+                    if next.is_sent() {
                         self.out.pop_front();
                     }
                 }
@@ -352,28 +388,5 @@ impl Client {
                 }
             }
         }
-    }
-}
-
-impl Outgoing {
-    /// What is missing of a line whose beginning was sent.
-    fn rest_of_line(&self) -> &[u8] {
-        let (sent, rest) = self.bytes.split_at(self.sent);
-        let end = rest.iter().position(|&byte| byte == b'\n').map_or(rest.len(), |newline| newline + 1);
-        if matches!(sent, [] | [.., b'\n']) { &[] } else { &rest[..end] }
-    }
-
-    /// Sends as much as there is room for. Returns how many bytes and descriptors those were.
-    fn send(&mut self, to: &OwnedFd) -> nix::Result<(usize, usize)> {
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        let numbers: Vec<RawFd> = self.descriptors.iter().map(AsRawFd::as_raw_fd).collect();
-        let rights = [ControlMessage::ScmRights(&numbers)];
-        let control = if numbers.is_empty() { &[][..] } else { &rights[..] };
-        let bytes = [IoSlice::new(&self.bytes[self.sent..])];
-        let sent = sendmsg::<()>(to.as_raw_fd(), &bytes, control, flags, None)?;
-        self.sent += sent;
-        // They have gone with the first of these bytes (unix(7)).
-        self.descriptors = Vec::new();
-        Ok((sent, numbers.len()))
     }
 }

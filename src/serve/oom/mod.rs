@@ -7,7 +7,7 @@
 //!
 //! Nothing here can fail a container: what cannot be watched is said and left.
 
-mod paths;
+pub mod paths;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -34,18 +34,18 @@ const COUNTERS_MAX: usize = 1024;
 
 /// How often it has happened, as far as the kernel counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Counts {
+pub struct Counts {
     /// v2: the limit was reached and nothing could be reclaimed.
-    oom: u64,
+    pub oom: u64,
     /// Processes killed.
-    oom_kill: u64,
+    pub oom_kill: u64,
     /// v2: whole cgroups killed (kernel 5.17).
-    oom_group_kill: u64,
+    pub oom_group_kill: u64,
 }
 
 impl Counts {
     /// Reads `memory.events` or `memory.oom_control`; other lines than those with a count are ignored.
-    fn parse(text: &[u8]) -> Counts {
+    pub fn parse(text: &[u8]) -> Counts {
         let mut counts = Counts::default();
         for line in text.split(|&byte| byte == b'\n') {
             let mut words = line.splitn(2, |&byte| byte == b' ');

@@ -7,14 +7,16 @@ use std::path::{Component, Path, PathBuf};
 
 /// The two kinds of cgroup hierarchy that can have the memory controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hierarchy {
+pub enum Hierarchy {
+    /// One of several, each with controllers of its own.
     V1,
+    /// The unified one.
     V2,
 }
 
 impl Hierarchy {
     /// The file that counts OOM kills.
-    pub(super) fn counters(self) -> &'static str {
+    pub fn counters(self) -> &'static str {
         match self {
             Hierarchy::V1 => "memory.oom_control",
             Hierarchy::V2 => "memory.events",
@@ -22,7 +24,7 @@ impl Hierarchy {
     }
 
     /// Where nearly every host has it.
-    pub(super) fn usual_mount(self) -> Mount {
+    pub fn usual_mount(self) -> Mount {
         let point = match self {
             Hierarchy::V1 => "/sys/fs/cgroup/memory",
             Hierarchy::V2 => "/sys/fs/cgroup",
@@ -33,7 +35,7 @@ impl Hierarchy {
 
 /// A place where a hierarchy, or a part of it, is mounted.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mount {
+pub struct Mount {
     /// The cgroup that is seen at the mount point.
     root: PathBuf,
     point: PathBuf,
@@ -41,7 +43,7 @@ pub(super) struct Mount {
 
 impl Mount {
     /// The directory of the cgroup `path`; `None` if this mount does not show it.
-    pub(super) fn directory(&self, path: &Path) -> Option<PathBuf> {
+    pub fn directory(&self, path: &Path) -> Option<PathBuf> {
         let below = path.strip_prefix(&self.root).ok()?;
         // Seen from a cgroup namespace, cgroups outside begin with `/..` (cgroup_namespaces(7)).
         // No mount has a name for them.
@@ -54,7 +56,7 @@ impl Mount {
 
 /// The cgroup that accounts a process's memory, out of its /proc/PID/cgroup: of the v1 hierarchy
 /// with the memory controller if there is one (then v2 has none), else of v2.
-pub(super) fn memory_cgroup(text: &[u8]) -> Option<(Hierarchy, &Path)> {
+pub fn memory_cgroup(text: &[u8]) -> Option<(Hierarchy, &Path)> {
     let mut unified = None;
     for line in text.split(|&byte| byte == b'\n') {
         // ID:CONTROLLER,CONTROLLER…:PATH, where the path may have colons too.
@@ -74,11 +76,12 @@ pub(super) fn memory_cgroup(text: &[u8]) -> Option<(Hierarchy, &Path)> {
 }
 
 /// Reads a line of mountinfo (proc_pid_mountinfo(5)): what it mounts if that is of `hierarchy`.
-pub(super) fn mount(line: &[u8], hierarchy: Hierarchy) -> Option<Mount> {
+pub fn mount(line: &[u8], hierarchy: Hierarchy) -> Option<Mount> {
     // ID PARENT DEV ROOT POINT OPTIONS [TAG…] - TYPE SOURCE SUPER-OPTIONS
     let mut fields = line.split(|&byte| byte == b' ');
-    let root = fields.nth(3)?;
-    let point = fields.next()?;
+    // A path that is not absolute would lead out of the mount point.
+    let mut path = |nth| fields.nth(nth).filter(|path| path.starts_with(b"/"));
+    let (root, point) = (path(3)?, path(0)?);
     let mut filesystem = fields.skip_while(|&field| field != b"-").skip(1);
     let kind = filesystem.next()?;
     let options = filesystem.nth(1)?;

@@ -3,7 +3,7 @@
 //! `create` and `restore` read `<bundle>/fake.json`; `exec` reads the file given as `--process`, or what
 //! stands under `script` in it, if it is a process object with `args`.
 
-use crate::Pattern;
+use crate::{Numbered, Pattern};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -102,6 +102,11 @@ pub enum Step {
     Flood(To, Vec<u8>),
     /// Writes the bytes of a pattern.
     Generate(To, Pattern),
+    /// Writes numbered lines.
+    Number(To, Numbered),
+    /// Writes numbered lines, pauses so many microseconds, goes on with the numbers that follow, and so on until
+    /// this fifo has a byte.
+    NumberUntil(To, Numbered, u64, PathBuf),
     /// Copies stdin to stdout up to end of file.
     Echo,
     /// Reads stdin up to end of file, then prints its [`crate::Sum`].

@@ -1,6 +1,6 @@
 //! Doing the steps of a script, in the runtime itself and in what it forks.
 
-use fake_runtime::{Record, Step, Sum, To};
+use fake_runtime::{Numbered, Record, Step, Sum, To};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::unistd::{ForkResult, fork, getpid, ttyname};
 use std::fs::{self, File, OpenOptions};
@@ -86,6 +86,21 @@ fn echo_until(path: &Path) -> Result<(), String> {
     }
 }
 
+fn number_lines(to: To, lines: Numbered) -> Result<(), String> {
+    lines.chunks().try_for_each(|chunk| ended(write_all(number(to), &chunk)))
+}
+
+fn number_until(to: To, mut lines: Numbered, pause: u64, path: &Path) -> Result<(), String> {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let fifo = OpenOptions::new().read(true).write(true).open(path).map_err(|error| error.to_string())?;
+    while poll(&mut [PollFd::new(fifo.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(0) {
+        number_lines(to, lines)?;
+        lines.first += lines.lines;
+        std::thread::sleep(Duration::from_micros(pause));
+    }
+    take_byte(fifo.as_fd())
+}
+
 fn one(step: &Step, context: &Context) -> Result<(), String> {
     let io = |error: std::io::Error| error.to_string();
     let sys = |error: nix::Error| error.to_string();
@@ -99,6 +114,8 @@ fn one(step: &Step, context: &Context) -> Result<(), String> {
                 ended(write_all(number(*to), &chunk))?;
             }
         }
+        Step::Number(to, lines) => number_lines(*to, *lines)?,
+        Step::NumberUntil(to, lines, pause, path) => number_until(*to, *lines, *pause, path)?,
         Step::Echo => ended(input(|bytes| write_all(1, bytes))?)?,
         Step::Checksum => {
             let mut sum = Sum::new();

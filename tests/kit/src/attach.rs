@@ -106,6 +106,11 @@ impl Client {
         shutdown(self.socket.as_raw_fd(), Shutdown::Write).expect("shutdown");
     }
 
+    /// Waits until there is a packet, and leaves it unread.
+    pub fn await_packet(&self) {
+        assert!(readable(&self.socket, PATIENCE), "no packet");
+    }
+
     /// The next packet, stream byte included. `None`: nothing came within `limit`.
     pub fn packet(&self, limit: Duration) -> Option<Result<Vec<u8>, Ending>> {
         readable(&self.socket, limit).then(|| self.receive())

@@ -30,13 +30,15 @@ mod wire;
 
 pub use attach::{Client, Ending, Heard};
 pub use clocks::Clocks;
-pub use fake_runtime::{Console, Container, Pattern, PidFile, Record, Script, Step, Sum, To};
+pub use fake_runtime::{
+    Console, Container, Count, Numbered, Pattern, PidFile, Record, Script, Step, Sum, To,
+};
 pub use gate::Gate;
 pub use host::Host;
 pub use launch::{Launch, Pipes};
 pub use log::{LogRecord, joined, parse_log};
 pub use place::Place;
-pub use process::{Process, children, descriptors, state_of};
+pub use process::{Footprint, Process, children, descriptors, state_of};
 pub use running::{Launched, Message, Running};
 pub use watch::Watch;
 pub use wire::{read_to_end, readable};

@@ -194,7 +194,11 @@ impl Place {
     pub fn end_all(&self) {
         // Again and again, since what floods or forks may be between two looks.
         for _ in 0..3 {
-            self.processes().into_iter().for_each(process::end);
+            let left = self.processes();
+            if left.is_empty() {
+                return;
+            }
+            left.into_iter().for_each(process::end);
         }
     }
 }

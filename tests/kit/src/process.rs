@@ -7,6 +7,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::fs;
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 /// A process that was alive, or a zombie, when this was made.
@@ -114,6 +115,33 @@ pub fn descriptors(pid: i32) -> Vec<String> {
     // One that is closed meanwhile has no link any more.
     let links = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
     links.map(|link| link.display().to_string()).collect()
+}
+
+/// What a process costs its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Footprint {
+    /// Memory of its own, in kB: `Anonymous` of smaps_rollup. Not `Private_Dirty`: the pages of a program that was
+    /// just built are dirty too.
+    pub private_kb: u64,
+    /// Open descriptors.
+    pub descriptors: u64,
+}
+
+impl Footprint {
+    /// That of the process with this pid, which must be there.
+    pub fn of(pid: i32) -> Footprint {
+        Footprint::at(format!("/proc/{pid}").as_ref())
+    }
+
+    /// That of the process with this proc directory.
+    pub fn at(proc: &Path) -> Footprint {
+        let rollup = proc.join("smaps_rollup");
+        let text = fs::read_to_string(&rollup).unwrap_or_else(|e| panic!("read {}: {e}", rollup.display()));
+        let line = text.lines().find_map(|line| line.strip_prefix("Anonymous:"));
+        let private_kb = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        let descriptors = fs::read_dir(proc.join("fd")).expect("descriptors of a process").count() as u64;
+        Footprint { private_kb: private_kb.expect("kilobytes"), descriptors }
+    }
 }
 
 /// Ends a process that the test knows to be its own, and reaps it if it is (or becomes) its child.

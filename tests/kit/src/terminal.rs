@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -46,9 +46,13 @@ impl Terminal {
         self.master.write_all(text.as_bytes()).expect("writing to the terminal");
     }
 
-    /// Changes the size, as a person does who drags a window's corner.
+    /// Changes the size, as a person does who drags a window's corner. (stty(1) would set rows and columns one after
+    /// the other, and there would be a size between.)
     pub fn resize(&self, rows: u16, columns: u16) {
-        self.stty(&["rows", &rows.to_string(), "columns", &columns.to_string()]);
+        let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        // SAFETY: TIOCSWINSZ reads the struct it is given (ioctl_tty(2)); the descriptor is open.
+        let set = unsafe { libc::ioctl(self.master.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+        assert_eq!(set, 0, "setting the size of the terminal");
     }
 
     /// How it is set, as stty(1) writes that down.

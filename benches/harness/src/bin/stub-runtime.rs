@@ -10,15 +10,21 @@
 //! * `g` writes TOTAL bytes of lines as fast as they are taken, whole lines of at most 64 KiB a write;
 //! * `x`, or the end of the fifo, ends the container with status 0.
 //!
+//! With `--console-socket S` the container gets a terminal, which goes to S as that of a runtime does.
+//! `events` answers with an event that has nothing in it.
+//!
 //! The fifo ends when the harness does, however it ends, so no container outlives a measurement.
 
 use std::fs;
-use std::io::Read;
-use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::io::{IoSlice, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::exit;
 
-use nix::unistd::{ForkResult, fork};
+use nix::pty::openpty;
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use nix::unistd::{ForkResult, dup2_stdout, fork, setsid};
 
 /// The most that one write takes: what a pipe holds by default (pipe(7)).
 const WRITE_MAX: usize = 64 * 1024;
@@ -30,6 +36,13 @@ struct Orders {
     total: u64,
 }
 
+/// What the command line asks for.
+struct Call {
+    orders: Orders,
+    pid_file: PathBuf,
+    console: Option<PathBuf>,
+}
+
 fn main() {
     if let Err(text) = run() {
         eprintln!("stub-runtime: {text}");
@@ -38,25 +51,31 @@ fn main() {
 }
 
 fn run() -> Result<(), String> {
-    let (orders, pid_file) = arguments()?;
+    if std::env::args_os().any(|word| word == "events") {
+        println!("{{\"type\":\"stats\",\"data\":{{}}}}");
+        return Ok(());
+    }
+    let Call { orders, pid_file, console } = arguments()?;
+    let terminal = console.map(|path| send_terminal(&path)).transpose()?;
     // SAFETY: the process has one thread, so the child may go on as an ordinary process.
     match unsafe { fork() }.map_err(|e| format!("fork the container: {e}"))? {
         ForkResult::Parent { child } => {
             fs::write(&pid_file, child.to_string()).map_err(|e| format!("write {}: {e}", pid_file.display()))
         }
-        ForkResult::Child => contain(&orders),
+        ForkResult::Child => contain(&orders, terminal),
     }
 }
 
 /// Reads the words of the runtime's command line that matter here; the others are ignored.
-fn arguments() -> Result<(Orders, PathBuf), String> {
-    let (mut file, mut pid_file) = (None, None);
+fn arguments() -> Result<Call, String> {
+    let (mut file, mut pid_file, mut console) = (None, None, None);
     let mut words = std::env::args_os().skip(1);
     while let Some(word) = words.next() {
         match word.to_str() {
             Some("--bundle") => file = words.next().map(|bundle| PathBuf::from(bundle).join("stub")),
             Some("--process") => file = words.next().map(PathBuf::from),
             Some("--pid-file") => pid_file = words.next().map(PathBuf::from),
+            Some("--console-socket") => console = words.next().map(PathBuf::from),
             _ => (),
         }
     }
@@ -75,11 +94,25 @@ fn arguments() -> Result<(Orders, PathBuf), String> {
     if !(1..=WRITE_MAX).contains(&orders.line) {
         return Err(format!("line length {} is not in 1..={WRITE_MAX}", orders.line));
     }
-    Ok((orders, pid_file))
+    Ok(Call { orders, pid_file, console })
+}
+
+/// Makes a terminal, sends its master to whoever listens there, and gives the other end.
+fn send_terminal(socket: &Path) -> Result<OwnedFd, String> {
+    let pair = openpty(None, None).map_err(|e| format!("make a terminal: {e}"))?;
+    let stream = UnixStream::connect(socket).map_err(|e| format!("connect to {}: {e}", socket.display()))?;
+    let (master, name) = ([pair.master.as_raw_fd()], [IoSlice::new(b"terminal")]);
+    sendmsg::<()>(stream.as_raw_fd(), &name, &[ControlMessage::ScmRights(&master)], MsgFlags::empty(), None)
+        .map_err(|e| format!("send the terminal: {e}"))?;
+    Ok(pair.slave)
 }
 
 /// The container's whole life. Any error ends it with a status that the harness does not expect.
-fn contain(orders: &Orders) -> Result<(), String> {
+fn contain(orders: &Orders, terminal: Option<OwnedFd>) -> Result<(), String> {
+    if let Some(terminal) = terminal {
+        setsid().map_err(|e| format!("leave the session: {e}"))?;
+        dup2_stdout(terminal).map_err(|e| format!("take the terminal: {e}"))?;
+    }
     let Some(gate) = &orders.gate else { return Ok(()) };
     let mut gate = fs::File::open(gate).map_err(|e| format!("open {}: {e}", gate.display()))?;
     let mut command = [0];
