@@ -215,14 +215,19 @@ fn frozen(program: &Path, whose: &str) -> String {
     end(&place);
     wait_until("the container has ended", || state_of(container).is_none_or(|state| state == 'Z'));
     let supervisor = running.monitor().pid();
+    // Any access to a disk may take a moment of that.
+    let stuck = || {
+        (0..60).all(|_| {
+            std::thread::sleep(Duration::from_millis(5));
+            state_of(supervisor) == Some('D')
+        })
+    };
     let since = Instant::now();
-    while !running.monitor().ended_within(Duration::ZERO)
-        && state_of(supervisor) != Some('D')
-        && since.elapsed() < WATCHED
-    {
-        std::thread::sleep(Duration::from_millis(5));
+    let mut hangs = stuck();
+    while !hangs && !running.monitor().ended_within(Duration::ZERO) && since.elapsed() < WATCHED {
+        hangs = stuck();
     }
-    let hangs = if state_of(supervisor) == Some('D') { "hangs with it" } else { "goes on" };
+    let hangs = if hangs { "hangs with it" } else { "goes on" };
     let early = if place.exit_file().is_some() { "recorded" } else { "not recorded" };
     disk.thaw();
     let status = running.status();
