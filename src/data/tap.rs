@@ -64,16 +64,21 @@ impl Tap {
         self.phase == Phase::Done
     }
 
-    /// Reads once into the emptied buffer. A short read does not mean that the stream is empty: a
-    /// terminal gives a page at a time, a pipe with O_DIRECT a packet (pipe(2)).
+    /// Reads into the emptied buffer: once, or, from a terminal, which gives a page at a time, until there is nothing
+    /// more or the buffer is full. A short read does not mean that the stream is empty: a pipe with O_DIRECT
+    /// gives a packet (pipe(2)).
     pub fn read(&mut self, buffer: &mut Vec<u8>) -> Read {
         buffer.clear();
         buffer.reserve_exact(READ_MAX);
         let read = loop {
             match read_into(&self.fd, buffer) {
+                Ok(0) if !buffer.is_empty() => break Read::Bytes,
                 Ok(0) => break if self.terminal { Read::Empty } else { Read::End },
+                Ok(_) if self.terminal && buffer.len() < READ_MAX => {}
                 Ok(_) => break Read::Bytes,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // What is wrong, if anything is, the next read tells.
+                Err(_) if !buffer.is_empty() => break Read::Bytes,
                 Err(error) => {
                     // EIO: nobody has the terminal open just now (tty_ioctl(4) has the hang-up).
                     if error.kind() != io::ErrorKind::WouldBlock && error.raw_os_error() != Some(libc::EIO) {

@@ -9,6 +9,7 @@ use crate::core::Failure;
 use crate::error::Error;
 use crate::pid::Pid;
 use crate::plan::Stdio;
+use crate::sys::process;
 
 /// Bytes of a pid file that are looked at.
 const PID_FILE_MAX: u64 = 64;
@@ -40,17 +41,24 @@ pub fn forget_pid_file(path: &str) -> Result<(), Error> {
 /// What is wrong with the file, in words.
 pub fn read_pid(path: &str) -> Result<Pid, String> {
     let mut text = Vec::new();
-    File::open(Path::new(path))
+    // A fifo in the place of the file must not hold anybody up.
+    File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(Path::new(path))
         .and_then(|file| file.take(PID_FILE_MAX).read_to_end(&mut text))
         .map_err(|error| format!("Failed to read pid file {path}: {}", crate::error::reason(&error)))?;
     let text = String::from_utf8_lossy(&text);
     match text.trim() {
         "" => Err(format!("Pid file {path} is empty")),
-        number => number
-            .parse()
-            .ok()
-            .and_then(Pid::new)
-            .ok_or_else(|| format!("Pid file {path} holds no pid: {:?}", number)),
+        number => match number.parse().ok().and_then(Pid::new) {
+            // We would wait for ourselves, and kill ourselves.
+            Some(pid) if pid == process::own_pid() => {
+                Err(format!("Pid file {path} holds the supervisor's pid"))
+            }
+            Some(pid) => Ok(pid),
+            None => Err(format!("Pid file {path} holds no pid: {number:?}")),
+        },
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use conward_protocol::body::{Body, Stats};
 use conward_protocol::record::{Amount, Drops, SinkCount, StreamCount};
-use conward_protocol::{Op, State, Tag, request};
+use conward_protocol::{ErrorCode, Failure, Op, State, Tag, request};
 use serde_json::{Map, Value};
 
 use super::Supervisor;
@@ -12,6 +12,10 @@ use super::requests::Answer;
 use crate::plan::Stream;
 use crate::serve::control::{Control, ControlId};
 use crate::sink::{self, Counts, Why};
+
+/// Bytes of the runtime's event that fit in a line, with our own numbers and the paths of logs. A longer
+/// one is left out, and `runtime_error` says so.
+const EVENT_MAX: usize = 48 * 1024;
 
 impl Supervisor {
     /// Asks the runtime if a container lives; else there is nothing to wait for.
@@ -27,7 +31,10 @@ impl Supervisor {
         let mut stats = self.own_stats();
         match outcome.and_then(|answer| data(&answer)) {
             Ok(data) => stats.runtime = Some(data),
-            Err(error) if self.container_lives() => stats.runtime_error = Some(error),
+            Err(error) if self.container_lives() => {
+                // As a failure it has a bound.
+                stats.runtime_error = Some(Failure::new(ErrorCode::RuntimeFailed, error).message);
+            }
             Err(_) => {}
         }
         Body::Stats(Box::new(stats))
@@ -116,6 +123,9 @@ pub(super) fn name(stream: Stream) -> request::Stream {
 
 /// The object under `data` in the runtime's one event.
 fn data(answer: &[u8]) -> Result<Map<String, Value>, String> {
+    if answer.len() > EVENT_MAX {
+        return Err(format!("the runtime's event is longer than {EVENT_MAX} bytes"));
+    }
     let event: Result<HashMap<String, Value>, _> = serde_json::from_slice(answer);
     match event.map(|mut event| event.remove("data")) {
         Ok(Some(Value::Object(data))) => Ok(data),
@@ -126,7 +136,7 @@ fn data(answer: &[u8]) -> Result<Map<String, Value>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::data;
+    use super::{EVENT_MAX, data};
 
     #[test]
     fn data_of_an_event() {
@@ -137,5 +147,8 @@ mod tests {
         for text in ["", "{}", "[]", "{\"data\":7}", "not supported"] {
             assert!(data(text.as_bytes()).is_err(), "{text}");
         }
+        let long = |length| format!("{{\"data\":{{\"x\":\"{}\"}}}}", "x".repeat(length));
+        assert!(data(long(EVENT_MAX - 17).as_bytes()).is_ok());
+        assert!(data(long(EVENT_MAX).as_bytes()).is_err_and(|text| text.contains("longer")));
     }
 }

@@ -10,23 +10,25 @@ use conward_testkit::{
 };
 use nix::sys::signal::Signal;
 
+use crate::disk::Ext4;
 use crate::limits::{first_free, limit_descriptors};
 use crate::space::Tmpfs;
 
 const PAGE: &str = include_str!("../../docs/reliability.md");
 
 /// How long one that waits for what never comes is watched.
-const WATCHED: Duration = Duration::from_secs(4);
+pub const WATCHED: Duration = Duration::from_secs(4);
 
 /// The cells of the row of this test: the outcomes for conward and for the reference.
 fn row(test: &str) -> [&'static str; 2] {
-    let name = format!("`tests/faults/compared.rs` `{test}`");
+    let name = format!(".rs` `{test}` |");
     let row = PAGE.lines().find(|line| line.contains(&name)).unwrap_or_else(|| panic!("no row has {name}"));
     let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
     [cells[3], cells[4]]
 }
 
-fn compare(test: &str, scenario: fn(&Path) -> String) {
+/// Both must come to what the page says.
+pub fn compare(test: &str, scenario: fn(&Path) -> String) {
     let [wanted, theirs] = row(test);
     let programs: [PathBuf; 2] = [conward(), reference()];
     let seen = programs.map(|program| scenario(&program));
@@ -34,24 +36,26 @@ fn compare(test: &str, scenario: fn(&Path) -> String) {
 }
 
 /// A container that waits for a gate after its first steps and ends with 7.
-fn launch<'a>(place: &'a Place, steps: &[Step]) -> Launch<'a> {
+pub fn launch<'a>(place: &'a Place, steps: &[Step]) -> Launch<'a> {
     let gate = place.gate("gate");
     let end = [Step::Touch(place.path("ran")), Step::Await(gate.path().to_owned()), Step::Exit(7)];
     place.script(&Script::of([&[Step::AwaitStart], steps, &end].concat()));
     Launch::create(place)
 }
 
-fn run(place: &Place) {
+/// Starts it, and waits for its gate.
+pub fn run(place: &Place) {
     place.start_container();
     wait_until("the container runs", || place.path("ran").exists());
 }
 
-fn end(place: &Place) {
+/// Opens that.
+pub fn end(place: &Place) {
     fs::write(place.path("gate"), "\0").expect("a gate");
 }
 
 /// The files that it left, when it has ended.
-fn files(place: &Place, running: &mut Running) -> String {
+pub fn files(place: &Place, running: &mut Running) -> String {
     let status = running.status();
     let files = [("exit file", place.exit_file()), ("persist file", place.persist_exit())];
     let told = files.map(|(name, content)| match content.as_deref() {
@@ -184,6 +188,63 @@ fn stopped_for_a_while() {
         running.kill(Signal::SIGCONT);
         files(&place, &mut running)
     });
+}
+
+/// A file system that hangs in write(2), which one thread cannot outlive; whoever starts it has to see to that. For the
+/// log and for the exit directory: what waits, and what is whole afterwards.
+fn frozen(program: &Path, whose: &str) -> String {
+    let place = Place::new(program.to_owned());
+    let disk = Ext4::over(place.path(whose), &place.path("image"));
+    fs::create_dir_all(place.path("logs")).expect("a directory");
+    let log = place.path("logs/ctr.log");
+    let mut gate = place.gate("line");
+    let steps = [
+        Step::Touch(place.path("begun")),
+        Step::Await(gate.path().to_owned()),
+        Step::out("a line\n"),
+        Step::Touch(place.path("written")),
+    ];
+    let mut running = launch(&place, &steps).arg("-l").arg(format!("k8s-file:{}", log.display())).start();
+    running.go();
+    let container = running.pid();
+    place.start_container();
+    place.await_file("begun");
+    disk.freeze();
+    gate.open();
+    place.await_file("written");
+    end(&place);
+    wait_until("the container has ended", || state_of(container).is_none_or(|state| state == 'Z'));
+    let supervisor = running.monitor().pid();
+    // Any access to a disk may take a moment of that.
+    let stuck = || {
+        (0..60).all(|_| {
+            std::thread::sleep(Duration::from_millis(5));
+            state_of(supervisor) == Some('D')
+        })
+    };
+    let since = Instant::now();
+    let mut hangs = stuck();
+    while !hangs && !running.monitor().ended_within(Duration::ZERO) && since.elapsed() < WATCHED {
+        hangs = stuck();
+    }
+    let hangs = if hangs { "hangs with it" } else { "goes on" };
+    let early = if place.exit_file().is_some() { "recorded" } else { "not recorded" };
+    disk.thaw();
+    let status = running.status();
+    let whole = joined(&parse_log(&fs::read(&log).unwrap_or_default()), "stdout") == b"a line\n";
+    let log = if whole { "log whole" } else { "log not whole" };
+    let exit = if place.exit_file().as_deref() == Some("7") { "exit file right" } else { "no exit file" };
+    format!("{hangs}, the end {early}; after it {log}, {exit}, status {status}")
+}
+
+#[test]
+fn log_disk_hangs_for_a_while() {
+    compare("log_disk_hangs_for_a_while", |program| frozen(program, "logs"));
+}
+
+#[test]
+fn exit_disk_hangs_for_a_while() {
+    compare("exit_disk_hangs_for_a_while", |program| frozen(program, "exits"));
 }
 
 /// Each file and each test that the page names exists.

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use conward_testkit::Place;
+use conward_testkit::{Place, readable};
 
 /// A connection that was greeted.
 pub struct Control {
@@ -54,7 +54,22 @@ impl Control {
 
     /// Sends a request, and waits for the reply.
     pub fn ask(&mut self, request: &str) -> Result<String, String> {
+        self.begin(request);
+        self.finish(request)
+    }
+
+    /// Sends a request whose reply is to be waited for later.
+    pub fn begin(&mut self, request: &str) {
         self.write(request, "mine");
+    }
+
+    /// Whether nothing has come; for a client that has everything before that.
+    pub fn is_silent(&self) -> bool {
+        !readable(&self.stream, Duration::from_millis(30))
+    }
+
+    /// Waits for the reply to a request that was begun.
+    pub fn finish(&mut self, request: &str) -> Result<String, String> {
         loop {
             let line = self.line(request)?;
             if line.contains("\"tag\":\"mine\"") {

@@ -1,13 +1,19 @@
 //! What a life with a fault in it may come to.
 
 use crate::life::{Life, STATUS, Seen};
-use crate::lives::TYPED;
+use crate::visits::TYPED;
 
 /// Processor time that a life may take, in ticks of 10 ms: traced, and on a busy machine.
 const TICKS_MAX: u64 = 40;
 
 /// How often the calls of a life may repeat themselves, against one without faults.
 const CALLS_MAX: usize = 4;
+
+/// The number of calls in a trace, but for those that look at each process of the machine, of which there may be
+/// any number: who is in the session that is to be ended.
+pub fn effort(trace: &str) -> usize {
+    trace.lines().filter(|line| !line.contains("/stat\"") && !line.contains("/stat>")).count()
+}
 
 /// All that is wrong with it. `usual` is the number of calls of a life without faults. A fault that lasts
 /// may keep both exit files from being written, and clients from being heard.
@@ -17,8 +23,9 @@ pub fn faults(life: &Life, seen: &Seen, usual: usize, lasting: bool) -> Vec<Stri
     if let Some(when) = seen.restless {
         wrong.push(format!("a busy loop {when}"));
     }
-    if seen.ticks > TICKS_MAX || seen.trace.lines().count() > usual * CALLS_MAX {
-        wrong.push(format!("{} ticks, {} calls", seen.ticks, seen.trace.lines().count()));
+    let calls = effort(&seen.trace);
+    if seen.ticks > TICKS_MAX || calls > usual * CALLS_MAX {
+        wrong.push(format!("{} ticks, {calls} calls", seen.ticks));
     }
     let failed = seen.messages.iter().find(|(number, _)| *number == -1);
     // Without a container there is nothing to be lost, but the caller must learn it.
@@ -68,11 +75,20 @@ pub fn faults(life: &Life, seen: &Seen, usual: usize, lasting: bool) -> Vec<Stri
     if seen.logged != life.output && !untyped && !raw && !said("missing from the log") {
         wrong.push(format!("logged {:?}, and nothing was said", seen.logged));
     }
+    if life.journal && seen.journal != life.output && !said("missing from the journal") {
+        wrong.push(format!("the journal has {:?}, and nothing was said", seen.journal));
+    }
+    for stage in life.hooks.iter().filter(|stage| !seen.hooked.lines().any(|line| line == **stage)) {
+        // What was not deleted has no hooks for that.
+        if !(said("hook") || *stage == "deleted" && said("is not deleted")) {
+            wrong.push(format!("the {stage} hook did not run, and nothing was said: {:?}", seen.hooked));
+        }
+    }
     if !seen.left.is_empty() && !said("remove") {
         wrong.push(format!("left: {:?}", seen.left));
     }
-    if let Some(missed) = seen.visit.as_ref().filter(|missed| !lasting && missed.starts_with("SILENCE")) {
-        wrong.push(missed.clone());
-    }
+    // An answer may stay away while a fault lasts; a wrong one must never come.
+    let silent = |missed: &str| !lasting && missed.starts_with("SILENCE");
+    wrong.extend(seen.visit.clone().filter(|missed| silent(missed) || missed.starts_with("WRONG")));
     wrong
 }

@@ -25,6 +25,10 @@ pub struct Life {
     pub output: &'static str,
     /// What clients do while it runs; what they miss.
     pub visit: fn(&Place) -> Result<(), String>,
+    /// The output goes to the journal too.
+    pub journal: bool,
+    /// The stages of its hooks, each of which adds a line to `hooked`.
+    pub hooks: &'static [&'static str],
 }
 
 /// What holds a container until the test has looked.
@@ -48,6 +52,10 @@ pub struct Seen {
     pub exits: [Option<String>; 2],
     /// The log's content: stdout alone.
     pub logged: String,
+    /// What the journal got.
+    pub journal: String,
+    /// The hooks that ran, a line each.
+    pub hooked: String,
     /// Whether the container came to run.
     pub ran: bool,
     /// Whether the exit command ran.
@@ -111,6 +119,9 @@ pub fn live(life: &Life, faults: &[String]) -> Result<Seen, Hang> {
     let logs = ["ctr.log.1", "ctr.log"].map(|name| fs::read(place.path(name)).unwrap_or_default());
     let records = conward_testkit::parse_log(&logs.concat());
     seen.logged = String::from_utf8_lossy(&conward_testkit::joined(&records, "stdout")).into_owned();
+    let entries: Vec<u8> = std::iter::from_fn(|| host.journal(Duration::ZERO)).flatten().collect();
+    seen.journal = String::from_utf8_lossy(&entries).into_owned();
+    seen.hooked = fs::read_to_string(place.path("hooked")).unwrap_or_default();
     let control = place.path("control").join(place.id());
     let ours = [place.bundle().join("attach"), control.join("control.sock"), control];
     seen.left = ours.iter().filter(|path| path.exists()).map(|path| path.display().to_string()).collect();

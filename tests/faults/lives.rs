@@ -1,37 +1,45 @@
 //! The ways to live that are tried with faults.
 
 use std::fs;
-use std::time::Duration;
+use std::os::unix::fs::PermissionsExt;
 
-use conward_testkit::{Client, Launch, Place, Script, Step};
+use conward_testkit::{Launch, Place, Script, Step};
 
-use crate::control::Control;
 use crate::life::{Gates, Life, STATUS};
-
-/// How long a client waits for an answer.
-const ANSWER: Duration = Duration::from_secs(2);
+use crate::visits::{handed, session, visit};
 
 /// A container that writes a line to stdout.
 const LINE: &str = "a line\n";
 
-/// What a client types, and such a container repeats.
-pub const TYPED: &str = "typed\n";
+/// A line of the container, and what a client has typed.
+const BOTH: &str = "a line\ntyped\n";
+
+const PLAIN: Life = Life {
+    name: "plain",
+    forks: false,
+    gated: true,
+    launch: plain,
+    output: LINE,
+    visit: |_| Ok(()),
+    journal: false,
+    hooks: &[],
+};
 
 /// All of them.
 pub const LIVES: &[Life] = &[
-    Life { name: "plain", forks: false, gated: true, launch: plain, output: LINE, visit: |_| Ok(()) },
-    Life { name: "detached", forks: true, gated: true, launch: detached, output: LINE, visit: |_| Ok(()) },
-    Life { name: "visited", forks: false, gated: true, launch: visited, output: "a line\ntyped\n", visit },
-    Life {
-        name: "terminal",
-        forks: false,
-        gated: true,
-        launch: terminal,
-        output: "a line\r\n",
-        visit: |_| Ok(()),
-    },
-    Life { name: "exec", forks: false, gated: false, launch: exec, output: LINE, visit: |_| Ok(()) },
+    PLAIN,
+    Life { name: "detached", forks: true, launch: detached, ..PLAIN },
+    Life { name: "visited", launch: visited, output: BOTH, visit, ..PLAIN },
+    Life { name: "terminal", launch: terminal, output: "a line\r\n", ..PLAIN },
+    Life { name: "exec", gated: false, launch: exec, ..PLAIN },
+    Life { name: "journald", launch: journald, journal: true, ..PLAIN },
+    Life { name: "hooks", launch: hooks, hooks: &STAGES, ..PLAIN },
+    Life { name: "session", launch: kept, output: BOTH, visit: session, ..PLAIN },
+    Life { name: "handed", launch: visited, output: BOTH, visit: handed, ..PLAIN },
 ];
+
+/// The stages of hooks, all but that of a start, which there is none of in these lives.
+const STAGES: [&str; 3] = ["created", "exited", "deleted"];
 
 fn script(place: &Place, gates: &Gates, echo: bool) -> Script {
     let mut steps = vec![
@@ -79,37 +87,21 @@ fn exec<'a>(place: &'a Place, gates: &Gates) -> Launch<'a> {
         .arg(place.path("persist"))
 }
 
-/// Input through the attach socket, a new log and a size through the fifo, a question and a wait
-/// through the control socket. The error says what went unanswered.
-fn visit(place: &Place) -> Result<(), String> {
-    // As kubelet rotates: move the log away, then ask for a new one.
-    fs::rename(place.log(), place.path("ctr.log.1")).map_err(|error| format!("no log: {error}"))?;
-    place.try_ctl(b"2 0 0\n1 24 80\n");
-    let attached = attach(place);
-    let asked = ask(place);
-    attached.and(asked)
+fn journald<'a>(place: &'a Place, gates: &Gates) -> Launch<'a> {
+    plain(place, gates).args(["-l", "journald"])
 }
 
-fn attach(place: &Place) -> Result<(), String> {
-    let client =
-        Client::try_connect(&place.bundle().join("attach")).map_err(|error| format!("attach: {error}"))?;
-    if !client.try_send(TYPED.as_bytes()) {
-        return Err("the attach client was hung up on".into());
-    }
-    loop {
-        match client.packet(ANSWER) {
-            Some(Ok(packet)) if packet.ends_with(TYPED.as_bytes()) => return Ok(()),
-            Some(Ok(_)) => {}
-            Some(Err(_)) => return Err("the attach client was hung up on".into()),
-            None => return Err("SILENCE: the attach client waits for ever".into()),
-        }
-    }
+/// The runtime knows its containers.
+fn kept<'a>(place: &'a Place, gates: &Gates) -> Launch<'a> {
+    plain(place, gates).args(["--runtime-arg", "--root", "--runtime-arg"]).arg(place.path("state"))
 }
 
-fn ask(place: &Place) -> Result<(), String> {
-    let mut client = Control::connect(place, ANSWER)?;
-    for request in ["state", "stats", "subscribe", "ps"] {
-        client.ask(request)?;
-    }
-    Ok(())
+fn hooks<'a>(place: &'a Place, gates: &Gates) -> Launch<'a> {
+    let path = place.path("hook");
+    let hooked = place.path("hooked");
+    let text = format!("#!/bin/sh\necho $CONWARD_HOOK_STAGE >>{}\n", hooked.display());
+    fs::write(&path, text).expect("a hook");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("chmod");
+    let launch = kept(place, gates).arg("--delete-on-exit");
+    STAGES.iter().fold(launch, |launch, stage| launch.arg(format!("--hook={stage}={}", path.display())))
 }

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 
+use crate::disk::Ext4;
 use conward_testkit::{Host, Launch, PATIENCE, Place, Script, Step, conward, joined, parse_log, wait_for};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
@@ -177,6 +178,54 @@ fn no_failed_step_holds_up_the_next() {
         if fault != "read-only" {
             let said = said(&host);
             assert!(said.iter().any(|line| line.contains("cannot write exit file")), "{fault}: {said:?}");
+        }
+    }
+}
+
+/// The disk of the log, of one exit directory or of the control directory goes read-only while the container
+/// runs. The status comes by the others, in their order, and what is missing is told.
+#[test]
+fn a_disk_that_goes_read_only() {
+    for whose in ["logs", "persist", "exits", "control"] {
+        let place = place();
+        let host = Host::new(&place);
+        let disk = Ext4::over(place.path(whose), &place.path("image"));
+        fs::create_dir_all(place.path("logs")).expect("a directory");
+        let mut gate = place.gate("gate");
+        place.script(&Script::of([
+            Step::AwaitStart,
+            Step::out("before\n"),
+            Step::Touch(place.path("begun")),
+            Step::Await(gate.path().to_owned()),
+            Step::out("after\n"),
+            Step::Exit(7),
+        ]));
+        let log = place.path("logs/ctr.log");
+        let launch = create(&place, &host).arg("-l").arg(format!("k8s-file:{}", log.display()));
+        let mut running = launch.exit_command("hook.json").start().created();
+        place.start_container();
+        place.await_file("begun");
+        let logged = || fs::metadata(&log).is_ok_and(|log| log.len() > 0);
+        wait_for("the first line", PATIENCE, || logged().then_some(()));
+        disk.fail();
+        gate.open();
+        assert_eq!(running.status(), 7, "{whose}");
+        let exits = [place.exit_file(), place.persist_exit()];
+        let wanted = ["exits", "persist"].map(|dir| (dir != whose).then(|| "7".to_owned()));
+        assert_eq!(exits, wanted, "{whose}");
+        assert!(place.path("hook.json").exists(), "{whose}");
+        let said = said(&host);
+        let told = |text: &str| assert!(said.iter().any(|line| line.contains(text)), "{whose}: {said:?}");
+        let records = parse_log(&fs::read(&log).expect("the log"));
+        match whose {
+            "logs" => {
+                assert_eq!(joined(&records, "stdout"), b"before\n");
+                told("6 bytes of stdout are missing from the log");
+            }
+            _ => {
+                assert_eq!(joined(&records, "stdout"), b"before\nafter\n", "{whose}");
+                told("Read-only file system");
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use conward_testkit::{conward, fake_runtime, reference};
 
 use crate::calls::{Call, errors, parse};
-use crate::judge::faults;
+use crate::judge::{effort, faults};
 use crate::life::{Hang, Life, Seen, live};
 use crate::lives::LIVES;
 
@@ -22,10 +22,10 @@ struct Site {
     lasting: bool,
 }
 
-/// All sites of a life, and the number of lines of its trace.
+/// All sites of a life, and the effort of one without faults.
 fn sites(life: &Life) -> (Vec<Site>, usize) {
     let seen = live(life, &[]).unwrap_or_else(|hang| panic!("{}: {}", life.name, hang.text));
-    let usual = seen.trace.lines().count();
+    let usual = effort(&seen.trace);
     assert_eq!(faults(life, &seen, usual, false), [""; 0], "without any fault: {seen:#?}");
     assert_eq!(seen.visit, None, "without any fault");
     assert!(seen.ran && seen.logged == life.output && seen.hook, "without any fault: {seen:#?}");
@@ -135,4 +135,4 @@ macro_rules! sweeps {
     };
 }
 
-sweeps! { plain detached visited terminal exec }
+sweeps! { plain detached visited terminal exec journald hooks session handed }

@@ -9,7 +9,7 @@ mod tests;
 mod words;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, from_value};
 
 use crate::body::LogRecord;
 use crate::limits::{DEPTH_MAX, LINE_MAX, TAG_MAX};
@@ -100,8 +100,7 @@ fn read_tag(tag: Option<Value>) -> Result<Option<Tag>, Failure> {
 /// Checks the fields by the table, then what they mean together.
 fn typed(op: Op, mut request: Map<String, Value>) -> Result<Request, Failure> {
     fields::check(op, &mut request)?;
-    request.insert("op".to_owned(), Value::from(op.name()));
-    let request = serde_json::from_value(Value::Object(request))
+    let request = request_of(op, Value::Object(request))
         .map_err(|error| Failure::new(ErrorCode::BadRequest, format!("{op}: {error}")))?;
     match &request {
         Request::Kill(Kill { all: true, exec: Some(_), .. }) => {
@@ -112,6 +111,33 @@ fn typed(op: Op, mut request: Map<String, Value>) -> Result<Request, Failure> {
         }
         _ => Ok(request),
     }
+}
+
+/// Reads the fields of a request whose operation is known. A derived reader of all of them would copy the fields first.
+fn request_of(op: Op, fields: Value) -> serde_json::Result<Request> {
+    Ok(match op {
+        Op::State => Request::State,
+        Op::Start => Request::Start,
+        Op::Kill => Request::Kill(from_value(fields)?),
+        Op::Stop => Request::Stop(from_value(fields)?),
+        Op::Pause => Request::Pause,
+        Op::Resume => Request::Resume,
+        Op::Update => Request::Update(from_value(fields)?),
+        Op::Resize => Request::Resize(from_value(fields)?),
+        Op::Attach => Request::Attach(from_value(fields)?),
+        Op::CloseStdin => Request::CloseStdin(from_value(fields)?),
+        Op::Exec => Request::Exec(from_value(fields)?),
+        Op::Ps => Request::Ps,
+        Op::Stats => Request::Stats,
+        Op::Wait => Request::Wait(from_value(fields)?),
+        Op::Subscribe => Request::Subscribe(from_value(fields)?),
+        Op::Logs => Request::Logs(from_value(fields)?),
+        Op::ReopenLogs => Request::ReopenLogs,
+        Op::Checkpoint => Request::Checkpoint(from_value(fields)?),
+        Op::Delete => Request::Delete(from_value(fields)?),
+        Op::Debug => Request::Debug(from_value(fields)?),
+        Op::Upgrade => Request::Upgrade(from_value(fields)?),
+    })
 }
 
 /// The parser works by recursion; this bound keeps its stack small.

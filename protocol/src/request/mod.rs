@@ -9,7 +9,7 @@ use crate::{Op, Signal, State, Timestamp};
 pub use choice::{Level, Stage, Stdin, Stream};
 
 /// A request, without its tag.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
 pub enum Request {
     /// Answered by [`crate::body::State`].

@@ -27,6 +27,8 @@ pub enum Verb {
     Update,
     /// Print the numbers of its processes: its first one.
     Ps,
+    /// Print one event with its numbers: none.
+    Events,
     /// Print its state.
     State,
 }
@@ -46,6 +48,7 @@ impl Verb {
             Verb::Delete => "delete",
             Verb::Update => "update",
             Verb::Ps => "ps",
+            Verb::Events => "events",
             Verb::State => "state",
         }
     }
@@ -82,7 +85,7 @@ pub struct Call {
 }
 
 /// Options that stand alone.
-const FLAGS: [&str; 11] = [
+const FLAGS: [&str; 12] = [
     "systemd-cgroup",
     "detach",
     "no-pivot",
@@ -94,6 +97,7 @@ const FLAGS: [&str; 11] = [
     "file-locks",
     "leave-running",
     "tty",
+    "stats",
 ];
 
 impl Call {
@@ -170,7 +174,7 @@ impl Call {
 }
 
 fn parse_verb(word: &str) -> Result<Verb, String> {
-    const ALL: [Verb; 12] = [
+    const ALL: [Verb; 13] = [
         Verb::Create,
         Verb::Restore,
         Verb::Exec,
@@ -182,6 +186,7 @@ fn parse_verb(word: &str) -> Result<Verb, String> {
         Verb::Delete,
         Verb::Update,
         Verb::Ps,
+        Verb::Events,
         Verb::State,
     ];
     ALL.into_iter().find(|verb| verb.name() == word).ok_or(format!("unknown subcommand {word}"))

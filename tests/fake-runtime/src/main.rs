@@ -34,6 +34,7 @@ pub extern "C" fn main(_argc: c_int, _argv: *const *const u8) -> c_int {
             | Verb::Delete
             | Verb::Update
             | Verb::Ps
+            | Verb::Events
             | Verb::State => state::perform(&call),
         }),
     };

@@ -42,7 +42,14 @@ pub fn perform(call: &Call) -> Result<(), String> {
             steps::write_all(1, format!("[{}]\n", pid(&state)).as_bytes());
             Ok(())
         }
-        Verb::Update | Verb::Ps => Err("container not running".into()),
+        Verb::Events if alive(&state) => {
+            steps::write_all(
+                1,
+                format!("{}\n", json!({"type": "stats", "id": call.id(), "data": {}})).as_bytes(),
+            );
+            Ok(())
+        }
+        Verb::Update | Verb::Ps | Verb::Events => Err("container not running".into()),
         _ => print(&mut state),
     }
 }

@@ -1,7 +1,10 @@
 //! Services of the host that a test plays itself: syslog and the journal.
 
 use crate::{Place, readable};
-use std::fs;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use std::fs::{self, File};
+use std::io::{IoSliceMut, Read, Seek};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,13 +56,29 @@ impl Host {
     }
 }
 
+/// A datagram whole; or what is in the file that came instead of it, as it does for one that is too large, or when
+/// the kernel has no room for it (systemd, "Native Journal Protocol").
 fn datagram(socket: &UnixDatagram, limit: Duration) -> Option<Vec<u8>> {
     if !readable(socket, limit) {
         return None;
     }
-    let mut bytes = vec![0; DATAGRAM_MAX];
-    let size = socket.recv(&mut bytes).expect("receive a datagram");
+    let (mut bytes, mut space) = (vec![0; DATAGRAM_MAX], nix::cmsg_space!(RawFd));
+    let mut parts = [IoSliceMut::new(&mut bytes)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let received = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags);
+    let received = received.expect("receive a datagram");
+    let mut files = Vec::new();
+    for message in received.cmsgs().expect("what came with it") {
+        if let ControlMessageOwned::ScmRights(fds) = message {
+            // SAFETY: they are new, and nobody else's.
+            files.extend(fds.into_iter().map(|fd| File::from(unsafe { OwnedFd::from_raw_fd(fd) })));
+        }
+    }
+    let size = received.bytes;
     bytes.truncate(size);
+    if let Some(mut file) = files.pop() {
+        file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("the file of a datagram");
+    }
     Some(bytes)
 }
 

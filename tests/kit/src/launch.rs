@@ -1,7 +1,7 @@
 //! Starting a supervisor as its callers do.
 
 use crate::running::Running;
-use crate::{Host, Place, Script, fake_runtime};
+use crate::{Clocks, Host, Place, Script, fake_runtime};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -11,7 +11,7 @@ use std::fs;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// What the pipes between caller and supervisor are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,6 +288,15 @@ impl<'a> Launch<'a> {
 
     /// Spawns the supervisor. It waits for the start byte if it has a start pipe.
     pub fn start(self) -> Running<'a> {
+        self.start_by(|command| (command.spawn().expect("start the supervisor"), ())).0
+    }
+
+    /// The same, with clocks of its own.
+    pub fn start_with_clocks(self) -> (Running<'a>, Clocks) {
+        self.start_by(Clocks::spawn)
+    }
+
+    fn start_by<T>(self, spawn: impl FnOnce(&mut Command) -> (Child, T)) -> (Running<'a>, T) {
         let mut command = self.command();
         command.args(&self.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // conward's own control directory belongs into the test's place, not into /run.
@@ -323,9 +332,9 @@ impl<'a> Launch<'a> {
         // SAFETY: setrlimit(2), close_range(2) and fcntl(2) are async-signal-safe, nothing is allocated, and the
         // descriptors stay open until the spawn.
         unsafe { command.pre_exec(hand_over) };
-        let child = command.spawn().expect("start the supervisor");
+        let (child, more) = spawn(&mut command);
         let ours = |pair: Option<(OwnedFd, OwnedFd)>| pair.map(|(ours, _theirs)| ours);
-        Running::new(self.place, child, ours(sync), ours(start), ours(attach), self.pid_file)
+        (Running::new(self.place, child, ours(sync), ours(start), ours(attach), self.pid_file), more)
     }
 }
 

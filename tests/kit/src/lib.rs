@@ -17,6 +17,7 @@
 //! ```
 
 mod attach;
+mod clocks;
 mod gate;
 mod host;
 mod launch;
@@ -28,6 +29,7 @@ mod watch;
 mod wire;
 
 pub use attach::{Client, Ending, Heard};
+pub use clocks::Clocks;
 pub use fake_runtime::{
     Console, Container, Count, Numbered, Pattern, PidFile, Record, Script, Step, Sum, To,
 };

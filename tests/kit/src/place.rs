@@ -180,6 +180,16 @@ impl Place {
         process::marked(&format!("{MARK}={}", self.root.path().display()))
     }
 
+    /// Whether nothing that was started from here lives. In the middle of its execve(2) a process has no
+    /// environment for a moment, so this looks more than once.
+    pub fn is_deserted(&self) -> bool {
+        const LOOKS: usize = 4;
+        (0..LOOKS).all(|_| {
+            std::thread::sleep(Duration::from_millis(2));
+            self.processes().is_empty()
+        })
+    }
+
     /// Kills what was started from here and still lives.
     pub fn end_all(&self) {
         // Again and again, since what floods or forks may be between two looks.

@@ -12,6 +12,9 @@ use super::{COMMAND, CONTAINER, RUNTIME, event, pid};
 /// More steps than any life has from anywhere to its end.
 const STEPS: usize = 60;
 
+/// Ends of children that are remembered before anybody knows who they were.
+const REMEMBERED: usize = 256;
+
 /// A process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
@@ -33,6 +36,8 @@ pub struct World {
     runtime: Life,
     container: Life,
     command: Life,
+    /// How many others have ended.
+    orphans: usize,
     /// Something happened that cannot: then what is true of processes may not hold.
     forged: bool,
 }
@@ -49,6 +54,7 @@ impl World {
             runtime: Life::NotBegun,
             container: Life::NotBegun,
             command: Life::NotBegun,
+            orphans: 0,
             forged: false,
         }
     }
@@ -77,7 +83,10 @@ impl World {
                     RUNTIME => &mut self.runtime,
                     CONTAINER => &mut self.container,
                     COMMAND => &mut self.command,
-                    _ => return true,
+                    _ => {
+                        self.orphans += 1;
+                        return true;
+                    }
                 };
                 let can = *life == Life::Runs;
                 if can {
@@ -86,8 +95,9 @@ impl World {
                 can
             }
             Event::Departed(exit) => {
-                let can = self.container == Life::Runs
-                    && (self.pays(|owed| matches!(owed, Effect::Adopt(_))) || self.is_launched());
+                // Nobody can take hold of one that was reaped: it has departed, nobody knows how.
+                let can = self.pays(|owed| matches!(owed, Effect::Adopt(_)))
+                    || (self.container == Life::Runs && self.is_launched());
                 if can {
                     self.container = Life::Ended(*exit);
                 }
@@ -95,6 +105,7 @@ impl World {
             }
             Event::Abandoned => self.core.rests(),
             Event::Signalled(_) | Event::DeleteAsked | Event::Tick => true,
+            Event::Answered(Answer::Adopted(Ok(()))) if self.container != Life::Runs => false,
             Event::Answered(answer) => {
                 let can = self.pays(|owed| is_to(answer, owed));
                 match answer {
@@ -195,7 +206,10 @@ impl World {
         let is_true = match effect {
             Effect::SignalRuntime(to, _) => *to == pid(RUNTIME) && self.runtime == Life::Runs,
             Effect::SignalContainer(_) | Effect::KillContainer => self.container == Life::Runs,
-            Effect::Adopt(of) | Effect::Launched(of) => *of == pid(CONTAINER),
+            Effect::Adopt(of) => {
+                *of == pid(CONTAINER) && (self.container == Life::Runs || self.orphans >= REMEMBERED)
+            }
+            Effect::Launched(of) => *of == pid(CONTAINER),
             Effect::Drain(exit) | Effect::Record(exit) => Some(*exit) == true_exit,
             Effect::SignalHook(_) => owes(|owed| matches!(owed, Effect::RunHooks(_))),
             Effect::SignalDelete(_) => owes(|owed| *owed == Effect::Delete),
@@ -229,7 +243,8 @@ impl World {
         let next = |letter| event(letter).expect("an event");
         let answered = |owed: &&Effect| !matches!(owed, Effect::Drain(_));
         if let Some(owed) = self.owed.iter().find(answered) {
-            let event = next(answer_to(owed));
+            let departed = matches!(owed, Effect::Adopt(_)) && self.container != Life::Runs;
+            let event = next(if departed { b'o' } else { answer_to(owed) });
             self.happen(event, false);
         } else if !self.gone {
             self.happen(next(b'g'), false);
