@@ -69,7 +69,7 @@ pub fn faults(life: &Life, seen: &Seen, usual: usize, lasting: bool) -> Vec<Stri
         wrong.push("no exit command, and nothing was said".into());
     }
     // What nobody typed is not echoed; where the terminal could not be set up, lines end as they were written.
-    let untouched = seen.visit.is_some() || seen.messages.is_empty();
+    let untouched = seen.visit.is_some() || !seen.visited;
     let untyped = untouched && seen.logged == life.output.trim_end_matches(TYPED);
     let raw = said("ONLCR") && seen.logged == life.output.replace('\r', "");
     if seen.logged != life.output && !untyped && !raw && !said("missing from the log") {

@@ -64,7 +64,9 @@ pub struct Seen {
     pub left: Vec<String>,
     /// Processor time of the supervisor, in ticks of 10 ms.
     pub ticks: u64,
-    /// What the visitors missed.
+    /// Whether there were visitors: they come when the caller has been told of the container.
+    pub visited: bool,
+    /// What they missed.
     pub visit: Option<String>,
     /// The trace.
     pub trace: String,
@@ -180,6 +182,7 @@ fn play(
             std::thread::sleep(Duration::from_millis(1));
         }
         if comes(seen) {
+            seen.visited = true;
             seen.visit = (life.visit)(place).err();
         }
         if !rests(supervisor) {
