@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, FallocateFlags, fallocate};
 use nix::unistd::linkat;
 
@@ -18,7 +19,11 @@ use super::file::{at_step, directory, sync_directory, with_temp_name};
 /// for it, others do where the directory has to grow. While it is open the file system cannot be remounted
 /// read-only, as with any file that is open for writing.
 #[derive(Debug)]
-pub struct Reserved(File);
+pub struct Reserved {
+    file: File,
+    /// The most that was written so far.
+    length: usize,
+}
 
 impl Reserved {
     /// Takes room for `size` bytes that are to be written to a file in the directory of `path`; `mode` is
@@ -39,8 +44,8 @@ impl Reserved {
         };
         // Without a size, so that the content alone says how long the file is.
         match fallocate(file.as_fd(), FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, i64::from(size)) {
-            Ok(()) => Ok(Some(Reserved(file))),
-            Err(nix::errno::Errno::EOPNOTSUPP) => Ok(None),
+            Ok(()) => Ok(Some(Reserved { file, length: 0 })),
+            Err(Errno::EOPNOTSUPP) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -51,15 +56,10 @@ impl Reserved {
     ///
     /// The same. It may be tried again, except after a failed rename: what has lost its only name gets none
     /// again (linkat(2), ENOENT).
-    pub fn write(&self, path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
+    pub fn write(&mut self, path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
         let dir = directory(path);
         self.fill(bytes, sync).map_err(|error| at_step("write", path, &error))?;
-        // linkat(2) by descriptor alone needs CAP_DAC_READ_SEARCH; by way of /proc it needs none.
-        let own = format!("/proc/self/fd/{}", self.0.as_raw_fd());
-        let follow = AtFlags::AT_SYMLINK_FOLLOW;
-        let ((), temp) = with_temp_name(dir, |temp| {
-            linkat(AT_FDCWD, own.as_str(), AT_FDCWD, temp, follow).map_err(io::Error::from)
-        })?;
+        let ((), temp) = with_temp_name(dir, |temp| self.link(temp).map_err(io::Error::from))?;
         if let Err(error) = fs::rename(&temp, path) {
             let _ = fs::remove_file(&temp);
             return Err(at_step("rename", &temp, &error));
@@ -67,10 +67,25 @@ impl Reserved {
         if sync { sync_directory(dir) } else { Ok(()) }
     }
 
-    fn fill(&self, bytes: &[u8], sync: bool) -> io::Result<()> {
-        self.0.write_all_at(bytes, 0)?;
-        self.0.set_len(bytes.len() as u64)?;
-        if sync { self.0.sync_all() } else { Ok(()) }
+    fn fill(&mut self, bytes: &[u8], sync: bool) -> io::Result<()> {
+        self.length = self.length.max(bytes.len());
+        self.file.write_all_at(bytes, 0)?;
+        if self.length > bytes.len() {
+            self.file.set_len(bytes.len() as u64)?;
+        }
+        if sync { self.file.sync_all() } else { Ok(()) }
+    }
+
+    fn link(&self, path: &Path) -> nix::Result<()> {
+        // Since Linux 6.10 whoever has opened a file may link it by its descriptor alone. Before, that needs
+        // CAP_DAC_READ_SEARCH, and without it fails so; by way of /proc it needs nothing, but takes longer.
+        match linkat(&self.file, "", AT_FDCWD, path, AtFlags::AT_EMPTY_PATH) {
+            Err(Errno::ENOENT) => {
+                let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                linkat(AT_FDCWD, own.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)
+            }
+            result => result,
+        }
     }
 }
 
@@ -90,8 +105,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("exit");
         for (bytes, sync) in [(&b"137"[..], false), (b"0", true)] {
-            let reserved = Reserved::for_file(&path, 4, 0o640).unwrap().expect("files without names");
-            assert!(reserved.0.metadata().unwrap().blocks() > 0, "no space is taken");
+            let mut reserved = Reserved::for_file(&path, 4, 0o640).unwrap().expect("files without names");
+            assert!(reserved.file.metadata().unwrap().blocks() > 0, "no space is taken");
             assert!(!names(dir.path()).iter().any(|name| name != "exit"));
             reserved.write(&path, bytes, sync).unwrap();
             assert_eq!(fs::read(&path).unwrap(), bytes);
@@ -104,7 +119,7 @@ mod tests {
     fn more_than_was_reserved_is_written_if_there_is_room() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("record");
-        let reserved = Reserved::for_file(&path, 4, 0o600).unwrap().expect("files without names");
+        let mut reserved = Reserved::for_file(&path, 4, 0o600).unwrap().expect("files without names");
         reserved.write(&path, &[b'x'; 10_000], false).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().len(), 10_000);
     }
@@ -114,7 +129,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("exit");
         fs::create_dir(&path).unwrap();
-        let reserved = Reserved::for_file(&path, 4, 0o644).unwrap().expect("files without names");
+        let mut reserved = Reserved::for_file(&path, 4, 0o644).unwrap().expect("files without names");
         let error = reserved.write(&path, b"137", false).unwrap_err();
         assert!(error.to_string().starts_with("rename "), "{error}");
         assert_eq!(names(dir.path()), ["exit"]);
