@@ -246,7 +246,7 @@ impl Log for FileWriter {
             return (bytes.len(), Ok(()));
         }
         if self.looked.replace(now.secs) != Some(now.secs) {
-            self.look_after(at);
+            self.look_after(now.max(at));
         }
         self.begin(at);
         if whose == Whose::Session && self.streams[stream as usize].unfinished && !self.gaps.has(stream) {
@@ -265,6 +265,10 @@ impl Log for FileWriter {
             }
         }
         (bytes.len(), Ok(()))
+    }
+
+    fn progress(&self) -> u64 {
+        self.total
     }
 
     fn lose(&mut self, stream: Stream, whose: Whose, loss: &Loss, refusal: &Refusal) {

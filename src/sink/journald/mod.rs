@@ -75,10 +75,11 @@ impl JournalSink {
         self.valve.deadline().into_iter().chain(self.valve.guests_deadline(&self.guests)).min()
     }
 
-    /// Goes on with what waits, or gives it up if its time is over, and tells of gaps. Lets lines of sessions
+    /// Goes on with what waits, or gives it up if its time is over, and tells of gaps. It is called when the
+    /// socket has room, and an attempt is one system call, so nothing waits for its time here. Lets lines of sessions
     /// in for which there is a place then.
     pub fn turn(&mut self, now: Instant) {
-        self.valve.turn(now);
+        self.valve.turn_all(now);
         if !self.valve.holds() {
             // A refusal changes nothing.
             let _ = self.valve.log.tell_gaps(Timestamp::now());

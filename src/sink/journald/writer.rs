@@ -184,6 +184,10 @@ impl Log for JournalWriter {
         (taken, result.map_err(|refused| self.out.refusal(refused)))
     }
 
+    fn progress(&self) -> u64 {
+        self.streams.iter().flat_map(|state| &state.counts).map(|counts| counts.logged).sum()
+    }
+
     /// The unfinished line before it is lost with it.
     fn lose(&mut self, stream: Stream, whose: Whose, loss: &Loss, refusal: &Refusal) {
         let StreamState { lines, counts } = &mut self.streams[stream as usize];

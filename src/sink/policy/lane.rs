@@ -41,10 +41,20 @@ pub struct Lane {
     cut: Option<Box<Refusal>>,
 }
 
-/// The log has taken nothing of this stream since something was refused.
+/// How long a log takes nothing until a diagnostic tells that output waits. A queue that is full a hundred
+/// times a second and moves on is no news.
+const NEWS: Duration = Duration::from_secs(1);
+
+/// Something of this stream was refused. Patience is about the log: whatever it takes, be it of the other
+/// stream, renews it.
 #[derive(Debug)]
 struct Trouble {
+    /// The log has taken nothing since.
     since: Instant,
+    /// What the log had taken up to then.
+    progress: u64,
+    /// A diagnostic has told of it.
+    told: bool,
     refusal: Refusal,
     /// From the last attempt to the next.
     pause: Duration,
@@ -271,15 +281,20 @@ impl Lane {
             Why::Rate | Why::Room => self.patience.room,
             Why::Error => self.patience.error,
         };
-        if self.trouble.is_none() && self.policy.is_some() && patience != Some(Duration::ZERO) {
-            let (stream, cause) = (self.stream.name(), &refusal.cause);
-            log::warn!("{}: {stream} waits until this changes: {cause}", log.name());
+        let progress = log.progress();
+        if self.trouble.as_ref().is_some_and(|trouble| moved || trouble.progress != progress) {
+            self.recover(log);
         }
-        let fresh = || Trouble { since: now, refusal: refusal.clone(), pause: first, given_up: None };
+        let fresh = || Trouble {
+            since: now,
+            progress,
+            told: false,
+            refusal: refusal.clone(),
+            pause: first,
+            given_up: None,
+        };
         let trouble = self.trouble.get_or_insert_with(|| Box::new(fresh()));
-        if moved {
-            **trouble = fresh();
-        } else if trouble.refusal != *refusal {
+        if trouble.refusal != *refusal {
             if trouble.refusal.why != refusal.why {
                 trouble.since = now;
             }
@@ -291,6 +306,10 @@ impl Lane {
             trouble.given_up = Some(refusal.why);
             return None;
         }
+        if self.policy.is_some() && !trouble.told && now.saturating_duration_since(trouble.since) >= NEWS {
+            trouble.told = true;
+            log::warn!("{}: {} waits until this changes: {}", log.name(), self.stream.name(), refusal.cause);
+        }
         let next = now + trouble.pause;
         trouble.pause = (trouble.pause * 2).min(most);
         Some(until.map_or(next, |until| until.min(next)))
@@ -299,7 +318,7 @@ impl Lane {
     /// The log takes output again.
     #[cold]
     fn recover<L: Log>(&mut self, log: &L) {
-        if self.trouble.take().is_some_and(|trouble| trouble.given_up.is_none()) && self.policy.is_some() {
+        if self.trouble.take().is_some_and(|trouble| trouble.told && trouble.given_up.is_none()) {
             log::warn!("{}: {} waits no longer", log.name(), self.stream.name());
         }
     }

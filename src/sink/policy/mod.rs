@@ -39,6 +39,9 @@ pub trait Log {
         bytes: &[u8],
     ) -> (usize, Result<(), Refusal>);
 
+    /// A number that grows whenever it has logged output, of whichever stream.
+    fn progress(&self) -> u64;
+
     /// Counts output that will not be logged, and tells of it when something is logged again.
     fn lose(&mut self, stream: Stream, whose: Whose, loss: &Loss, refusal: &Refusal);
 }
@@ -96,13 +99,16 @@ pub struct Valve<L> {
     /// The log itself.
     pub log: L,
     lanes: [Lane; 2],
+    /// The stream that the log took something of in the last turn. Next time the other one begins: where
+    /// there is room for a little only, each gets its share.
+    served: Stream,
 }
 
 impl<L: Log> Valve<L> {
     /// Puts a log behind what was asked for.
     pub fn new(log: L, limits: [LogLimits; 2]) -> Valve<L> {
         let lane = |stream| Lane::new(stream, limits[stream as usize], L::PATIENCE);
-        Valve { log, lanes: STREAMS.map(lane) }
+        Valve { log, lanes: STREAMS.map(lane), served: Stream::Stderr }
     }
 
     /// Logs a chunk that arrives now, or does what the policy says. Never fails.
@@ -136,10 +142,30 @@ impl<L: Log> Valve<L> {
         self.lanes.iter().filter_map(Lane::deadline).min()
     }
 
-    /// Tries again what waits. Harmless at any time.
+    /// Tries again what has waited until its time. Harmless at any time.
     pub fn turn(&mut self, now: Instant) {
-        for lane in self.lanes.iter_mut().filter(|lane| !lane.backlog().is_empty()) {
-            lane.release(&mut self.log, now);
+        self.release(now, |lane| lane.deadline().is_some_and(|retry| now >= retry));
+    }
+
+    /// Tries again all that waits: something has changed.
+    pub fn turn_all(&mut self, now: Instant) {
+        self.release(now, |_| true);
+    }
+
+    fn release(&mut self, now: Instant, is_due: impl Fn(&Lane) -> bool) {
+        let order = match self.served {
+            Stream::Stdout => [Stream::Stderr, Stream::Stdout],
+            Stream::Stderr => STREAMS,
+        };
+        for stream in order {
+            let lane = &mut self.lanes[stream as usize];
+            if !lane.backlog().is_empty() && is_due(lane) {
+                let before = self.log.progress();
+                lane.release(&mut self.log, now);
+                if self.log.progress() != before {
+                    self.served = stream;
+                }
+            }
         }
     }
 
@@ -165,13 +191,13 @@ impl<L: Log> Valve<L> {
     /// can.
     pub fn lift_rates(&mut self, now: Instant) {
         self.lanes.iter_mut().for_each(Lane::lift_rate);
-        self.turn(now);
+        self.turn_all(now);
     }
 
     /// From here on nothing waits: what the log does not take at once is lost.
     pub fn stop_waiting(&mut self, now: Instant) {
         self.lanes.iter_mut().for_each(Lane::stop_waiting);
-        self.turn(now);
+        self.turn_all(now);
     }
 }
 

@@ -1,8 +1,9 @@
 //! Policies before a log that takes what the test lets it take.
 
-use std::time::{Duration, Instant};
+mod conservation;
 
-use proptest::prelude::*;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use super::lane::BACKLOG_MAX;
 use super::{Log, Loss, Patience, Refusal, Valve, Why};
@@ -22,6 +23,9 @@ struct Paper {
     /// Bytes and lines lost, by the reason.
     lost: [(u64, u64); 3],
     attempts: usize,
+    progress: u64,
+    /// How often its name was asked for, which is for diagnostics.
+    named: Cell<usize>,
 }
 
 /// Where something is missing in its text.
@@ -32,6 +36,7 @@ impl Log for Paper {
     const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(300));
 
     fn name(&self) -> String {
+        self.named.set(self.named.get() + 1);
         "paper".to_owned()
     }
 
@@ -39,21 +44,26 @@ impl Log for Paper {
         &mut self,
         _now: Timestamp,
         _at: Timestamp,
-        stream: Stream,
+        _stream: Stream,
         _whose: Whose,
         bytes: &[u8],
     ) -> (usize, Result<(), Refusal>) {
         self.attempts += 1;
-        let fits = if self.broken || stream != OUT { 0 } else { self.room.min(bytes.len()) };
+        let fits = if self.broken { 0 } else { self.room.min(bytes.len()) };
         let whole = match fits == bytes.len() {
             true => fits,
             false => bytes[..fits].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1),
         };
         self.text.push_str(std::str::from_utf8(&bytes[..whole]).expect("text"));
         self.room -= whole;
+        self.progress += whole as u64;
         let why = if self.broken { Why::Error } else { Why::Room };
         let refusal = Refusal { why, cause: "it is so".into() };
         (whole, if whole < bytes.len() { Err(refusal) } else { Ok(()) })
+    }
+
+    fn progress(&self) -> u64 {
+        self.progress
     }
 
     fn lose(&mut self, _: Stream, _: Whose, loss: &Loss, refusal: &Refusal) {
@@ -66,7 +76,15 @@ impl Log for Paper {
 }
 
 fn valve(policy: Option<LogPolicy>, rate: Option<LogRate>) -> Valve<Paper> {
-    let log = Paper { room: 0, broken: false, text: String::new(), lost: [(0, 0); 3], attempts: 0 };
+    let log = Paper {
+        room: 0,
+        broken: false,
+        text: String::new(),
+        lost: [(0, 0); 3],
+        attempts: 0,
+        progress: 0,
+        named: Cell::new(0),
+    };
     Valve::new(log, [LogLimits { policy, rate }; 2])
 }
 
@@ -114,10 +132,10 @@ fn to_block_is_to_wait_for_room_as_long_as_it_takes() {
     }
     assert!(pauses[0] <= 100 && pauses[1..4] == [200, 300, 300], "{:?}", &pauses[..4]);
     valve.log.room = 4;
-    valve.turn(now);
+    valve.turn_all(now);
     assert_eq!((valve.blocks(OUT), valve.waiting(OUT, CONTAINER)), (true, 5));
     valve.log.room = 100;
-    valve.turn(now);
+    valve.turn_all(now);
     assert!(!valve.blocks(OUT) && valve.deadline().is_none());
     assert_eq!((valve.log.text.as_str(), valve.log.lost), ("one\ntwo\nthree", [(0, 0); 3]));
 }
@@ -164,7 +182,7 @@ fn the_oldest_lines_are_dropped_whole() {
     assert!(waiting <= BACKLOG_MAX as u64 && waiting > BACKLOG_MAX as u64 - 4096, "{waiting}");
     assert_eq!(valve.log.lost[Why::Room as usize], (800_000 - waiting, 100_000 - waiting / 8));
     valve.log.room = 1_000_000;
-    valve.turn(Instant::now());
+    valve.turn_all(Instant::now());
     let first = 100_000 - usize::try_from(waiting / 8).expect("a number");
     assert_eq!(valve.log.text, format!("#{}", lines(first, 100_000)));
     assert!(valve.deadline().is_none() && !valve.holds());
@@ -227,102 +245,73 @@ fn at_the_end_nothing_waits() {
     }
 }
 
-#[derive(Clone, Debug)]
-enum Act {
-    Write(usize),
-    Room(usize),
-    Broken(bool),
-    Turn(u64),
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    prop_oneof![
-        4 => (1usize..200).prop_map(Act::Write),
-        2 => (0usize..300).prop_map(Act::Room),
-        1 => any::<bool>().prop_map(Act::Broken),
-        3 => (0u64..2000).prop_map(Act::Turn),
-    ]
-}
-
-fn limits() -> impl Strategy<Value = (Option<LogPolicy>, Option<LogRate>)> {
-    let policy = prop_oneof![
-        Just(None),
-        Just(Some(LogPolicy::Block)),
-        Just(Some(LogPolicy::DropOldest)),
-        Just(Some(LogPolicy::DropNewest)),
-    ];
-    let rate = (1u32..500, 1u32..500).prop_map(|(bytes, burst)| LogRate { bytes, burst });
-    (policy, proptest::option::of(rate))
-}
-
-/// Whatever happens, each byte is in the log, waits, or is counted as lost. After a gap the log goes on with
-/// the beginning of a line, where a policy was asked for that drops.
-fn nothing_goes_astray(
-    (policy, rate): (Option<LogPolicy>, Option<LogRate>),
-    lengths: &[usize],
-    acts: &[Act],
-    scale: usize,
-) -> Result<(), TestCaseError> {
-    let line = |(nth, length): (usize, &usize)| format!("{nth}{}\n", "x".repeat(*length * scale));
-    let output: String = lengths.iter().enumerate().map(line).collect();
-    let mut valve = valve(policy, rate);
-    let (mut done, mut now) = (0, Instant::now());
-    for act in acts {
-        match *act {
-            Act::Write(length) if !valve.blocks(OUT) => {
-                let end = (done + length * scale).min(output.len());
-                write(&mut valve, &output[done..end]);
-                done = end;
-            }
-            Act::Write(_) => prop_assert!(valve.deadline().is_some(), "it waits for nothing"),
-            Act::Room(room) => valve.log.room = room * scale,
-            Act::Broken(broken) => valve.log.broken = broken,
-            Act::Turn(millis) => {
-                now += Duration::from_millis(millis);
-                valve.turn(now);
-            }
+#[test]
+fn no_stream_starves_beside_one_that_fills_the_log() {
+    for policy in [None, Some(LogPolicy::Block)] {
+        let mut valve = valve(policy, None);
+        write(&mut valve, &"o\n".repeat(1000));
+        valve.write(Timestamp::now(), Stream::Stderr, CONTAINER, b"e\n");
+        for _ in 0..2 {
+            valve.log.room = 4;
+            valve.turn_all(Instant::now());
         }
-        prop_assert_eq!(valve.deadline().is_some(), valve.holds());
-        let lost: u64 = valve.log.lost.iter().map(|lost| lost.0).sum();
-        let logged = valve.log.text.bytes().filter(|byte| *byte != GAP as u8).count() as u64;
-        prop_assert_eq!(logged + lost + valve.waiting(OUT, CONTAINER), done as u64);
-    }
-    valve.stop_waiting(now);
-    prop_assert!(!valve.holds());
-    let text = &valve.log.text;
-    let lost = valve.log.lost.iter().fold((0, 0), |sum, lost| (sum.0 + lost.0, sum.1 + lost.1));
-    prop_assert_eq!(text.matches('\n').count() as u64 + lost.1, output[..done].matches('\n').count() as u64);
-    prop_assert_eq!(text.replace(GAP, "").len() as u64 + lost.0, done as u64);
-    if matches!(policy, Some(LogPolicy::DropOldest | LogPolicy::DropNewest)) {
-        let mut originals = output.lines();
-        for logged in text.split(['\n', GAP]).filter(|logged| !logged.is_empty()) {
-            let found = originals.any(|original| original.starts_with(logged));
-            prop_assert!(found, "{:?} in {:?}", logged, text);
-        }
-    }
-    Ok(())
-}
-
-proptest! {
-    #[test]
-    fn conservation(
-        limits in limits(),
-        lengths in proptest::collection::vec(0usize..120, 40),
-        acts in proptest::collection::vec(act(), 1..60),
-    ) {
-        nothing_goes_astray(limits, &lengths, &acts, 1)?;
+        assert!(valve.blocks(OUT) && !valve.blocks(Stream::Stderr), "{policy:?}");
+        assert_eq!(valve.log.text, "o\no\ne\no\n");
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
-    /// With more than any backlog holds.
-    #[test]
-    fn conservation_of_much(
-        limits in limits(),
-        lengths in proptest::collection::vec(0usize..120, 40),
-        acts in proptest::collection::vec(act(), 1..60),
-    ) {
-        nothing_goes_astray(limits, &lengths, &acts, 300)?;
+#[test]
+fn what_a_log_takes_of_one_stream_renews_the_patience_for_the_other() {
+    let mut valve = valve(None, None);
+    valve.write(
+        Timestamp::now(),
+        Stream::Stderr,
+        CONTAINER,
+        b"a line that is too long for what room there is\n",
+    );
+    let mut now = Instant::now();
+    for _ in 0..8 {
+        // Straight to the log, as long as the stream itself is not held up.
+        valve.log.room = 2;
+        write(&mut valve, "o\n");
+        now += Duration::from_millis(400);
+        valve.turn(now);
+        assert!(valve.blocks(Stream::Stderr));
     }
+    now += Duration::from_millis(1000);
+    valve.turn(now);
+    assert!(!valve.blocks(Stream::Stderr));
+    assert_eq!(valve.log.lost[Why::Room as usize].1, 1);
+}
+
+#[test]
+fn a_log_that_moves_on_is_no_news() {
+    log::set_max_level(log::LevelFilter::Warn);
+    let mut valve = valve(Some(LogPolicy::Block), None);
+    let mut now = Instant::now();
+    for _ in 0..1000 {
+        write(&mut valve, "one\ntwo\n");
+        valve.log.room = 8;
+        now += Duration::from_millis(10);
+        valve.turn_all(now);
+        assert!(!valve.blocks(OUT));
+    }
+    assert_eq!(valve.log.named.get(), 0);
+    write(&mut valve, "one\n");
+    (0..10).for_each(|nth| valve.turn_all(now + Duration::from_secs(nth)));
+    assert_eq!(valve.log.named.get(), 1, "that it waits");
+    valve.log.room = 4;
+    valve.turn_all(now);
+    assert_eq!(valve.log.named.get(), 2, "that it waits no longer");
+}
+
+#[test]
+fn what_is_not_due_is_not_tried() {
+    let mut valve = valve(Some(LogPolicy::Block), None);
+    write(&mut valve, "one\n");
+    let (due, attempts) = (valve.deadline().expect("another attempt"), valve.log.attempts);
+    (0..10).for_each(|_| valve.turn(due - Duration::from_millis(1)));
+    assert_eq!((valve.deadline(), valve.log.attempts), (Some(due), attempts));
+    valve.turn(due);
+    assert_eq!(valve.log.attempts, attempts + 1);
 }
