@@ -37,7 +37,8 @@ pub struct Told {
 }
 
 impl Gaps {
-    /// Counts output that was lost between two moments. The cause of a gap is what began it.
+    /// Counts output that was lost between two moments. The cause of a gap is what began it; but trouble
+    /// with the log is one before a rate, which was asked for.
     pub fn add(
         &mut self,
         stream: Stream,
@@ -52,6 +53,9 @@ impl Gaps {
             Some(gap) => {
                 gap.amount += amount;
                 gap.to = to;
+                if gap.refusal.why == Why::Rate && refusal.why != Why::Rate {
+                    gap.refusal = refusal.clone();
+                }
             }
             none => *none = Some(Gap { amount, from, to, refusal: refusal.clone() }),
         }
@@ -60,6 +64,11 @@ impl Gaps {
     /// Whether the log tells of everything that was lost.
     pub fn is_empty(&self) -> bool {
         self.of.iter().all(Option::is_none)
+    }
+
+    /// Whether there are any that are not due to a rate.
+    pub fn are_trouble(&self) -> bool {
+        self.of.iter().flatten().any(|gap| gap.refusal.why != Why::Rate)
     }
 
     /// Whether this stream has one.
@@ -127,6 +136,19 @@ mod tests {
         let told = Told { amount: lost(42, 4), why: Why::Room };
         assert_eq!((gaps.told(Stream::Stdout), gaps.told(Stream::Stdout)), (Some(told), None));
         assert!(gaps.is_empty());
+    }
+
+    #[test]
+    fn trouble_is_a_cause_before_a_rate() {
+        let mut gaps = Gaps::default();
+        let rate = Refusal { why: Why::Rate, ..refusal("too much") };
+        gaps.add(Stream::Stdout, lost(1, 1), (FIRST, FIRST), &rate);
+        assert!(!gaps.are_trouble());
+        for refusal in [&refusal("a full disk"), &rate, &refusal("another cause")] {
+            gaps.add(Stream::Stdout, lost(1, 1), (LAST, LAST), refusal);
+            assert!(gaps.are_trouble() && gaps.marker(Stream::Stdout).unwrap().ends_with(": a full disk]"));
+        }
+        assert_eq!(gaps.told(Stream::Stdout), Some(Told { amount: lost(4, 4), why: Why::Room }));
     }
 
     #[test]

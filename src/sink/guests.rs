@@ -8,13 +8,18 @@ use std::mem::take;
 use std::time::{Duration, Instant};
 
 use conward_protocol::limits::{EXEC_LINE_MAX, EXEC_WAITING_MAX};
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 
 use crate::plan::Stream;
 
 /// How long lines of sessions wait for the end of the container's line. Then it ends in the log, before
 /// its time, and they follow.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Bytes that wait of each stream at most. From [`EXEC_WAITING_MAX`] on no session is read; the rest is for
+/// what sessions leave behind that end meanwhile, be they many: a chunk that was read and a pipe. What is
+/// more is lost, and counted as a loss of sessions.
+const WAITING_MAX: usize = EXEC_WAITING_MAX + 192 * 1024;
 
 /// The output of one session, cut into lines.
 #[derive(Debug, Default)]
@@ -88,11 +93,19 @@ struct Waiting {
 }
 
 impl Guests {
-    /// Adds whole lines.
-    pub fn add(&mut self, now: Instant, stream: Stream, lines: &[u8]) {
+    /// Adds whole lines, as many as there is room for. Returns how many bytes that are.
+    pub fn add(&mut self, now: Instant, stream: Stream, lines: &[u8]) -> usize {
         let waiting = &mut self.of[stream as usize];
-        waiting.lines.extend_from_slice(lines);
-        waiting.until.get_or_insert(now + PATIENCE);
+        let room = WAITING_MAX - waiting.lines.len();
+        let kept = match lines.len() > room {
+            true => memrchr(b'\n', &lines[..room]).map_or(0, |end| end + 1),
+            false => lines.len(),
+        };
+        if kept > 0 {
+            waiting.lines.extend_from_slice(&lines[..kept]);
+            waiting.until.get_or_insert(now + PATIENCE);
+        }
+        kept
     }
 
     /// Whether there are lines for this stream.
@@ -132,7 +145,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{EXEC_LINE_MAX, EXEC_WAITING_MAX, Gathered, Guests, PATIENCE};
+    use super::{EXEC_LINE_MAX, EXEC_WAITING_MAX, Gathered, Guests, PATIENCE, WAITING_MAX};
     use crate::plan::Stream;
     use crate::sink::STREAMS;
 
@@ -183,6 +196,9 @@ mod tests {
         assert!(guests.have_room());
         guests.add(now, Stream::Stdout, &vec![b'\n'; EXEC_WAITING_MAX]);
         assert!(!guests.have_room());
+        let left = WAITING_MAX - EXEC_WAITING_MAX;
+        assert_eq!(guests.add(now, Stream::Stdout, &b"line\n".repeat(left)), left / 5 * 5);
+        assert_eq!(guests.add(now, Stream::Stdout, &[&[b'x'; 8][..], b"\n"].concat()), 0);
         assert_eq!(guests.take(Stream::Stderr), b"a\nb\n");
         guests.take(Stream::Stdout);
         assert!(!guests.wait() && STREAMS.iter().all(|&stream| guests.deadline(stream).is_none()));

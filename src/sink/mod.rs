@@ -252,8 +252,8 @@ impl Sinks {
         self.journal.as_ref().map(JournalSink::fd)
     }
 
-    /// When [`Sinks::turn`] must be called at the latest; `None` unless something is wrong: output is
-    /// held back, or a new log file could not be had; or lines of sessions wait.
+    /// When [`Sinks::turn`] must be called at the latest; `None` unless output waits for a log or its rate,
+    /// a new log file could not be had, or lines of sessions wait.
     pub fn deadline(&self) -> Option<Instant> {
         let file = self.file.as_ref().and_then(FileSink::deadline);
         let journal = self.journal.as_ref().and_then(JournalSink::deadline);
@@ -333,8 +333,8 @@ impl Sinks {
         }
     }
 
-    /// What became of the container's bytes of this stream. What a sink still holds back, or keeps as an
-    /// unfinished line, is in no count before [`Sinks::finish`].
+    /// What became of the container's bytes of this stream. What the journal keeps as an unfinished line is in
+    /// no count before [`Sinks::finish`].
     pub fn counts(&self, stream: Stream) -> Tally {
         self.counts_of(stream, Whose::Container)
     }

@@ -26,7 +26,7 @@ impl FileSink {
 
     /// Logs whole lines of a session, now or as soon as the container's line ends.
     pub fn admit(&mut self, now: Instant, stream: Stream, lines: &[u8]) {
-        self.guests.add(now, stream, lines);
+        self.valve.keep_out(&mut self.guests, now, stream, lines);
         self.insert_ready(now);
     }
 
@@ -38,17 +38,10 @@ impl FileSink {
     /// Logs the lines for which there is a place, or that have waited long enough.
     pub(super) fn insert_ready(&mut self, now: Instant) {
         for stream in STREAMS {
-            let is_place = !self.line_is_open(stream) || self.guests.are_due(now, stream);
+            let is_place = !self.valve.line_is_open(stream) || self.guests.are_due(now, stream);
             if self.guests.wait_for(stream) && is_place {
                 self.valve.let_in(&mut self.guests, Timestamp::now(), stream);
             }
         }
-    }
-
-    /// Whether the last that is logged or waits of this stream is a piece of a line, and what comes next
-    /// would belong to it.
-    fn line_is_open(&self, stream: Stream) -> bool {
-        let waiting = self.valve.ends_within_a_line(stream);
-        waiting.unwrap_or_else(|| self.valve.log.line_is_open(stream))
     }
 }

@@ -106,7 +106,7 @@ impl FileWriter {
             }
             Err(error) => {
                 if self.file.is_ok() {
-                    log::warn!("log file {path} was removed, its output is lost: {}", reason(&error));
+                    log::warn!("log file {path} was removed and cannot be opened again: {}", reason(&error));
                 }
                 self.file = Err(reason(&error));
                 self.size = 0;

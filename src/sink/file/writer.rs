@@ -69,17 +69,11 @@ impl FileWriter {
         })
     }
 
-    /// Whether the last record of this stream is a piece of a line, and what comes next would belong to it.
-    pub fn line_is_open(&self, stream: Stream) -> bool {
-        let goes_on = self.file.is_ok() && self.total < self.global_max && !self.gaps.has(stream);
-        self.streams[stream as usize].unfinished && goes_on
-    }
-
-    /// Ends the log: a last attempt to tell of gaps.
+    /// Ends the log: a last attempt to tell of gaps, unless the log is complete.
     pub fn finish(&mut self, now: Timestamp) {
         if self.linked().is_none() {
             self.lose_unseen(now);
-        } else if !self.gaps.is_empty() {
+        } else if !self.gaps.is_empty() && !self.is_complete() {
             self.begin(now);
             if let Err((_, error)) = self.flush(Stream::Stdout, Whose::Container, 0) {
                 let path = self.trail.place.path().display();
@@ -241,7 +235,7 @@ impl Log for FileWriter {
         let state = &mut self.streams[stream as usize];
         let at = at.max(state.latest);
         state.latest = at;
-        if self.total >= self.global_max {
+        if self.is_complete() {
             self.withhold(stream, whose, bytes.len());
             return (bytes.len(), Ok(()));
         }
@@ -267,12 +261,21 @@ impl Log for FileWriter {
         (bytes.len(), Ok(()))
     }
 
+    fn is_complete(&self) -> bool {
+        self.total >= self.global_max
+    }
+
+    fn line_is_open(&self, stream: Stream) -> bool {
+        let goes_on = self.file.is_ok() && !self.is_complete() && !self.gaps.has(stream);
+        self.streams[stream as usize].unfinished && goes_on
+    }
+
     fn progress(&self) -> u64 {
         self.total
     }
 
     fn lose(&mut self, stream: Stream, whose: Whose, loss: &Loss, refusal: &Refusal) {
-        if refusal.why != Why::Rate && self.gaps.is_empty() && self.file.is_ok() {
+        if refusal.why != Why::Rate && !self.gaps.are_trouble() && self.file.is_ok() {
             let cause = &refusal.cause;
             log::warn!(
                 "log file {}: output is lost until this changes: {cause}",

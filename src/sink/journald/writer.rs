@@ -80,11 +80,6 @@ impl JournalWriter {
         self.out.socket.fd().as_fd()
     }
 
-    /// Whether the first pieces of a long line are in the journal, and its end is not.
-    pub fn line_is_open(&self, stream: Stream) -> bool {
-        self.streams[stream as usize].lines.is_open()
-    }
-
     /// Tells of gaps, if there are any and somebody listens. If not, the next chunk, or the next event, tries
     /// again.
     pub fn tell_gaps(&mut self, now: Timestamp) -> Result<(), Refusal> {
@@ -184,6 +179,15 @@ impl Log for JournalWriter {
         (taken, result.map_err(|refused| self.out.refusal(refused)))
     }
 
+    fn is_complete(&self) -> bool {
+        false
+    }
+
+    /// The first pieces of a long line are in the journal, and its end is not.
+    fn line_is_open(&self, stream: Stream) -> bool {
+        self.streams[stream as usize].lines.is_open()
+    }
+
     fn progress(&self) -> u64 {
         self.streams.iter().flat_map(|state| &state.counts).map(|counts| counts.logged).sum()
     }
@@ -197,7 +201,7 @@ impl Log for JournalWriter {
         };
         let amount = Amount { bytes: carried as u64 + loss.bytes, lines: loss.lines };
         counts[whose as usize].drop(refusal.why, amount);
-        if refusal.why != Why::Rate && amount.bytes > 0 && self.out.gaps.is_empty() {
+        if refusal.why != Why::Rate && amount.bytes > 0 && !self.out.gaps.are_trouble() {
             log::warn!("journal: output is lost until this changes: {}", refusal.cause);
         }
         self.out.gaps.add(stream, amount, (loss.at, loss.at), refusal);

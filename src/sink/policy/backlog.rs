@@ -83,6 +83,26 @@ impl Backlog {
         Some((whose, loss))
     }
 
+    /// Takes out what comes next of the container's output, up to the end of a line: it is lost, as the
+    /// beginning of the line is. `None`: nothing of it waits.
+    pub fn lose_rest_of_line(&mut self) -> Option<Loss> {
+        let nth = self.chunks.iter().position(|chunk| chunk.whose == Whose::Container)?;
+        let chunk = &mut self.chunks[nth];
+        let rest = chunk.rest();
+        let end = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        let loss = Loss::of(chunk.at, &rest[..end]);
+        chunk.done += end;
+        self.cost -= end;
+        if chunk.rest().is_empty() {
+            self.chunks.remove(nth);
+            self.cost -= CHUNK_COST;
+        }
+        if self.chunks.is_empty() {
+            self.chunks = VecDeque::new();
+        }
+        Some(loss)
+    }
+
     /// How many bytes of the front chunk are to be lost, where more than `max` waits: as many as are too many,
     /// and up to the end of a line, or all of it. 0: none.
     pub fn excess(&self, max: usize) -> usize {

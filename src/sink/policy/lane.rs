@@ -24,6 +24,10 @@ const BLOCK_ERROR: Duration = Duration::from_secs(10);
 /// Why lines are lost that are over the rate.
 static OVER_RATE: Refusal = Refusal { why: Why::Rate, cause: Cow::Borrowed("more than --log-rate allows") };
 
+/// Why lines of sessions are lost for which there is no room beside a line of the container that is open.
+const TOO_MANY: Refusal =
+    Refusal { why: Why::Room, cause: Cow::Borrowed("too many lines of exec sessions wait") };
+
 /// One stream and what holds for it. What few streams need is kept apart, since each container has four of
 /// these, and each session.
 #[derive(Debug)]
@@ -125,6 +129,12 @@ impl Lane {
     #[cold]
     #[inline(never)]
     fn write_held_up<L: Log>(&mut self, log: &mut L, now: Timestamp, whose: Whose, chunk: &[u8]) {
+        if log.is_complete() {
+            self.cut = None;
+            self.release(log, Instant::now());
+            self.pass(log, now, whose, chunk);
+            return;
+        }
         let chunk = self.skip(log, now, whose, chunk);
         if self.policy == Some(LogPolicy::DropNewest) {
             self.sift(log, now, whose, chunk);
@@ -142,8 +152,8 @@ impl Lane {
         let clock = Timestamp::now();
         while let Some((at, whose, bytes)) = self.backlog.front() {
             let allowed = match &mut self.meter {
-                Some(meter) => meter.admit(now, whose, bytes),
-                None => bytes.len(),
+                Some(meter) if !log.is_complete() => meter.admit(now, whose, bytes),
+                Some(_) | None => bytes.len(),
             };
             if allowed == 0 {
                 self.retry = self.meter.as_ref().map(|meter| meter.ready_at());
@@ -168,15 +178,16 @@ impl Lane {
         self.retry = None;
     }
 
-    /// Straight to the log.
+    /// Straight to the log. Returns how much it took at once.
     #[inline]
-    fn pass<L: Log>(&mut self, log: &mut L, now: Timestamp, whose: Whose, chunk: &[u8]) {
+    fn pass<L: Log>(&mut self, log: &mut L, now: Timestamp, whose: Whose, chunk: &[u8]) -> usize {
         let (taken, result) = log.take(now, now, self.stream, whose, chunk);
         match result {
             Ok(()) if self.trouble.is_none() => {}
             Ok(()) => self.recover(log),
             Err(refusal) => self.refused(log, now, whose, (chunk, taken), &refusal),
         }
+        taken
     }
 
     /// So much of a chunk was taken, and what follows was not: it waits or is lost.
@@ -212,10 +223,19 @@ impl Lane {
             Some(meter) if !chunk.is_empty() => meter.sift(Instant::now(), whose, chunk),
             Some(_) | None => chunk.len(),
         };
-        if passed > 0 {
-            self.pass(log, now, whose, &chunk[..passed]);
+        let (head, rest) = chunk.split_at(passed);
+        let taken = if head.is_empty() { 0 } else { self.pass(log, now, whose, head) };
+        if let Some(meter) = &mut self.meter {
+            meter.spend(whose, &head[..taken]);
+            if taken < chunk.len() {
+                meter.restart(whose);
+            }
         }
-        self.lose(log, now, whose, &chunk[passed..], &OVER_RATE);
+        if log.is_complete() && !rest.is_empty() {
+            self.pass(log, now, whose, rest);
+        } else {
+            self.lose(log, now, whose, rest, &OVER_RATE);
+        }
     }
 
     /// Lets a chunk wait. Over the bound the oldest lines are lost, where the stream is read on.
@@ -235,24 +255,33 @@ impl Lane {
     }
 
     /// Loses so many bytes of the chunk that has waited longest, and the rest of the line that they end in.
-    fn lose_front<L: Log>(&mut self, log: &mut L, mut bytes: usize, refusal: &Refusal) {
-        while let Some((whose, loss)) = self.backlog.lose(bytes) {
-            log.lose(self.stream, whose, &loss, refusal);
-            if let Some(meter) = &mut self.meter {
-                meter.restart(whose);
-            }
-            if self.policy.is_none() || loss.ends_line || whose == Whose::Session {
-                return;
-            }
-            match self.backlog.front() {
-                Some((_, Whose::Container, rest)) => {
-                    bytes = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
-                }
-                // The log ends the container's line before one of a session.
-                Some((_, Whose::Session, _)) => return,
-                None => self.cut = Some(Box::new(refusal.clone())),
-            }
+    fn lose_front<L: Log>(&mut self, log: &mut L, bytes: usize, refusal: &Refusal) {
+        let Some((whose, mut loss)) = self.backlog.lose(bytes) else { return };
+        if let Some(meter) = &mut self.meter {
+            meter.restart(whose);
         }
+        log.lose(self.stream, whose, &loss, refusal);
+        // Lines of sessions that stand between the pieces of a line remain.
+        while self.policy.is_some() && whose == Whose::Container && !loss.ends_line {
+            match self.backlog.lose_rest_of_line() {
+                Some(rest) => loss = rest,
+                None => {
+                    self.cut = Some(Box::new(refusal.clone()));
+                    return;
+                }
+            }
+            log.lose(self.stream, whose, &loss, refusal);
+        }
+    }
+
+    /// Lines of a session come for which there is no room where they wait.
+    pub fn turn_away<L: Log>(&mut self, log: &mut L, now: Timestamp, lines: &[u8]) {
+        let refusal = match &self.trouble {
+            Some(trouble) => trouble.refusal.clone(),
+            None if self.backlog.is_empty() => TOO_MANY,
+            None => OVER_RATE.clone(),
+        };
+        self.lose(log, now, Whose::Session, lines, &refusal);
     }
 
     /// Loses what has just come.

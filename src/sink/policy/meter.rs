@@ -81,7 +81,8 @@ impl Meter {
         self.places[whose as usize] = Place::Start;
     }
 
-    /// How many of these bytes pass, where the rest is lost. After a loss more is lost, until there are tokens
+    /// How many of these bytes pass, where the rest is lost. Both are to be told, to [`Meter::spend`] and
+    /// [`Meter::restart`]. After a loss more is lost, until there are tokens
     /// for half a burst: so a log has few gaps, not one beside each line.
     pub fn sift(&mut self, now: Instant, whose: Whose, bytes: &[u8]) -> usize {
         let level = self.bucket.level(now);
@@ -92,10 +93,6 @@ impl Meter {
             (false, false) => units(self.places[whose as usize], level, bytes),
         };
         self.over = passed < bytes.len();
-        self.spend(whose, &bytes[..passed]);
-        if self.over {
-            self.restart(whose);
-        }
         passed
     }
 
@@ -141,9 +138,14 @@ mod tests {
         (Meter::new(LogRate { bytes, burst }, now), now)
     }
 
-    /// What passes of a chunk.
+    /// What passes of a chunk, and is logged; the rest is lost.
     fn sift<'a>(meter: &mut Meter, now: Instant, chunk: &'a str) -> &'a str {
-        &chunk[..meter.sift(now, CONTAINER, chunk.as_bytes())]
+        let (passed, lost) = chunk.split_at(meter.sift(now, CONTAINER, chunk.as_bytes()));
+        meter.spend(CONTAINER, passed.as_bytes());
+        if !lost.is_empty() {
+            meter.restart(CONTAINER);
+        }
+        passed
     }
 
     #[test]
@@ -159,6 +161,7 @@ mod tests {
         assert_eq!(sift(&mut meter, at(9.0), "a"), "a");
         // Sessions' lines are beside it, and count.
         assert_eq!(meter.sift(at(9.0), Whose::Session, b"123456789\nlost\n"), 10);
+        meter.spend(Whose::Session, b"123456789\n");
         assert_eq!(sift(&mut meter, at(9.5), "\nlost\n"), "", "the line had begun, but lines are lost now");
         meter.lift();
         assert_eq!(sift(&mut meter, at(9.5), "all\nthat\nis left"), "all\nthat\nis left");
@@ -216,7 +219,7 @@ mod tests {
                 let (chunk, tail) = rest.split_at(length.min(rest.len()));
                 now += Duration::from_millis(millis);
                 let over = meter.over;
-                let end = meter.sift(now, CONTAINER, chunk.as_bytes());
+                let end = sift(&mut meter, now, chunk).len();
                 let begins_a_line = written[..written.len() - rest.len() + end].ends_with('\n') || end == 0;
                 prop_assert!(end == chunk.len() || over || begins_a_line);
                 (rest, passed) = (tail, passed + end);

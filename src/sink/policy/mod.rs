@@ -39,6 +39,13 @@ pub trait Log {
         bytes: &[u8],
     ) -> (usize, Result<(), Refusal>);
 
+    /// Whether it has reached its last size. It takes and counts what comes then, and writes nothing.
+    fn is_complete(&self) -> bool;
+
+    /// Whether the last it has of this stream is a piece of a line of the container, and what comes next
+    /// would belong to it.
+    fn line_is_open(&self, stream: Stream) -> bool;
+
     /// A number that grows whenever it has logged output, of whichever stream.
     fn progress(&self) -> u64;
 
@@ -131,14 +138,18 @@ impl<L: Log> Valve<L> {
         self.lanes.iter().any(|lane| !lane.backlog().is_empty())
     }
 
-    /// Whether the last that waits of this stream is a line of the container without its end. `None`:
-    /// nothing waits.
-    pub fn ends_within_a_line(&self, stream: Stream) -> Option<bool> {
-        self.lanes[stream as usize].backlog().ends_within_a_line()
+    /// Whether the last that is logged or waits of this stream is a piece of a line, and what comes next
+    /// would belong to it.
+    pub fn line_is_open(&self, stream: Stream) -> bool {
+        let waiting = self.lanes[stream as usize].backlog().ends_within_a_line();
+        waiting.unwrap_or_else(|| self.log.line_is_open(stream))
     }
 
     /// When [`Valve::turn`] must be called at the latest; `None` unless output waits.
     pub fn deadline(&self) -> Option<Instant> {
+        if self.log.is_complete() && self.holds() {
+            return Some(Instant::now());
+        }
         self.lanes.iter().filter_map(Lane::deadline).min()
     }
 
@@ -159,7 +170,7 @@ impl<L: Log> Valve<L> {
         };
         for stream in order {
             let lane = &mut self.lanes[stream as usize];
-            if !lane.backlog().is_empty() && is_due(lane) {
+            if !lane.backlog().is_empty() && (is_due(lane) || self.log.is_complete()) {
                 let before = self.log.progress();
                 lane.release(&mut self.log, now);
                 if self.log.progress() != before {
@@ -178,6 +189,14 @@ impl<L: Log> Valve<L> {
         let lines = guests.take(stream);
         if !lines.is_empty() {
             self.write(now, stream, Whose::Session, &lines);
+        }
+    }
+
+    /// Keeps whole lines of a session until they are let in. Those for which there is no room are lost.
+    pub fn keep_out(&mut self, guests: &mut Guests, now: Instant, stream: Stream, lines: &[u8]) {
+        let kept = guests.add(now, stream, lines);
+        if kept < lines.len() {
+            self.lanes[stream as usize].turn_away(&mut self.log, Timestamp::now(), &lines[kept..]);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Policies before a log that takes what the test lets it take.
 
 mod conservation;
+mod ends;
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -24,6 +25,9 @@ struct Paper {
     lost: [(u64, u64); 3],
     attempts: usize,
     progress: u64,
+    /// It is complete from this progress on.
+    complete: u64,
+    withheld: usize,
     /// How often its name was asked for, which is for diagnostics.
     named: Cell<usize>,
 }
@@ -49,6 +53,10 @@ impl Log for Paper {
         bytes: &[u8],
     ) -> (usize, Result<(), Refusal>) {
         self.attempts += 1;
+        if self.is_complete() {
+            self.withheld += bytes.len();
+            return (bytes.len(), Ok(()));
+        }
         let fits = if self.broken { 0 } else { self.room.min(bytes.len()) };
         let whole = match fits == bytes.len() {
             true => fits,
@@ -60,6 +68,14 @@ impl Log for Paper {
         let why = if self.broken { Why::Error } else { Why::Room };
         let refusal = Refusal { why, cause: "it is so".into() };
         (whole, if whole < bytes.len() { Err(refusal) } else { Ok(()) })
+    }
+
+    fn is_complete(&self) -> bool {
+        self.progress >= self.complete
+    }
+
+    fn line_is_open(&self, _: Stream) -> bool {
+        self.text.ends_with(|last| last != '\n' && last != GAP)
     }
 
     fn progress(&self) -> u64 {
@@ -83,6 +99,8 @@ fn valve(policy: Option<LogPolicy>, rate: Option<LogRate>) -> Valve<Paper> {
         lost: [(0, 0); 3],
         attempts: 0,
         progress: 0,
+        complete: u64::MAX,
+        withheld: 0,
         named: Cell::new(0),
     };
     Valve::new(log, [LogLimits { policy, rate }; 2])

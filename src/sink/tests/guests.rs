@@ -7,7 +7,7 @@ use tempfile::tempdir;
 
 use super::journald::{Journald, message};
 use super::{at, identity, joined, logged_and_lost, open, plain, records};
-use crate::plan::{FileLog, JournalLog, LogPlan, Stream};
+use crate::plan::{FileLog, JournalLog, LogLimits, LogPlan, LogPolicy, Stream};
 use crate::sink::{Counts, Sinks, Whose};
 
 /// What a session writes, and passes on.
@@ -176,6 +176,26 @@ fn in_a_full_journal_the_line_of_the_container_is_ended_before_those_of_sessions
     log.turn(Instant::now());
     log.write(at(2), Stream::Stdout, b"yz\n");
     assert_eq!(journald.messages(), ["x".repeat(808) + "\n", "s1\n".into(), "yz\n".into()]);
+}
+
+#[test]
+fn no_session_gets_into_a_line_that_waits_for_the_journal() {
+    let journald = Journald::running();
+    let limits = [LogLimits { policy: Some(LogPolicy::DropOldest), rate: None }; 2];
+    let journal = JournalLog { tag: None, labels: vec![], mark_partial: true, priority_prefix: false };
+    let plan = LogPlan { journal: Some(journal), limits, ..LogPlan::default() };
+    let mut log = Sinks::open_at(&plan, &identity(), &journald.path()).unwrap();
+    let mut session = Sinks::of_session(true);
+    let other = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    other.set_nonblocking(true).unwrap();
+    while other.send_to(b"MESSAGE=other\n", journald.path()).is_ok() {}
+    log.write(at(0), Stream::Stdout, &[b'x'; 9000]);
+    write(&mut log, &mut session, "s1\n");
+    assert!(log.holds() && log.guests_wait());
+    log.write(at(0), Stream::Stdout, b"yz\n");
+    journald.messages();
+    log.turn(Instant::now());
+    assert_eq!(journald.messages(), ["x".repeat(8192), "x".repeat(808) + "yz\n", "s1\n".into()]);
 }
 
 #[derive(Clone, Debug)]
