@@ -96,9 +96,11 @@ impl JournalWriter {
             let out = &mut self.out;
             let sent = lines.finish(|entry, bytes| {
                 out.prepare(now)?;
-                out.send(now, entry)?;
-                counts[Whose::Container as usize].logged += bytes as u64;
-                Ok(())
+                out.log(
+                    now,
+                    (stream, &mut counts[Whose::Container as usize]),
+                    (entry, Amount { bytes: bytes as u64, lines: 0 }),
+                )
             });
             if let Err(refused) = sent {
                 // It is the unfinished line that is lost.
@@ -131,9 +133,11 @@ impl JournalWriter {
         let mut fresh = lines.fresh();
         let lines = if whose == Whose::Session { &mut fresh } else { lines };
         lines.push(output, |entry, bytes| {
-            out.send(now, entry)?;
-            counts.logged += bytes as u64;
-            Ok(())
+            out.log(
+                now,
+                (stream, counts),
+                (entry, Amount { bytes: bytes as u64, lines: u64::from(!entry.partial) }),
+            )
         })
     }
 
@@ -141,10 +145,9 @@ impl JournalWriter {
     fn cut(&mut self, now: Timestamp, stream: Stream) -> Result<(), socket::Refusal> {
         let StreamState { lines, counts } = &mut self.streams[stream as usize];
         let out = &mut self.out;
+        let counts = &mut counts[Whose::Container as usize];
         lines.cut(|entry, bytes| {
-            out.send(now, entry)?;
-            counts[Whose::Container as usize].logged += bytes as u64;
-            Ok(())
+            out.log(now, (stream, counts), (entry, Amount { bytes: bytes as u64, lines: 0 }))
         })
     }
 }
@@ -200,11 +203,7 @@ impl Log for JournalWriter {
             Whose::Session => 0,
         };
         let amount = Amount { bytes: carried as u64 + loss.bytes, lines: loss.lines };
-        counts[whose as usize].drop(refusal.why, amount);
-        if refusal.why != Why::Rate && amount.bytes > 0 && !self.out.gaps.are_trouble() {
-            log::warn!("journal: output is lost until this changes: {}", refusal.cause);
-        }
-        self.out.gaps.add(stream, amount, (loss.at, loss.at), refusal);
+        self.out.lose(stream, &mut counts[whose as usize], amount, loss.at, refusal);
     }
 }
 
@@ -230,6 +229,44 @@ impl Output {
             log::warn!("journal: output is logged again, {missing} bytes are missing");
         }
         Ok(())
+    }
+
+    /// Sends an entry that stands for so much of a stream, and counts them. One that cannot be sent at
+    /// all, whoever listens, is lost alone: what comes after it does not wait for it.
+    fn log(
+        &mut self,
+        now: Timestamp,
+        (stream, counts): (Stream, &mut Counts),
+        (entry, amount): (Entry<'_>, Amount),
+    ) -> Result<(), socket::Refusal> {
+        match self.send(now, entry) {
+            Err(refused @ socket::Refusal::Failed(_)) => {
+                let refusal = self.refusal(refused);
+                self.lose(stream, counts, amount, now, &refusal);
+                Ok(())
+            }
+            Err(refused) => Err(refused),
+            Ok(()) => {
+                counts.logged += amount.bytes;
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts output that is not logged.
+    fn lose(
+        &mut self,
+        stream: Stream,
+        counts: &mut Counts,
+        amount: Amount,
+        at: Timestamp,
+        refusal: &Refusal,
+    ) {
+        counts.drop(refusal.why, amount);
+        if refusal.why != Why::Rate && amount.bytes > 0 && !self.gaps.are_trouble() {
+            log::warn!("journal: output is lost until this changes: {}", refusal.cause);
+        }
+        self.gaps.add(stream, amount, (at, at), refusal);
     }
 
     /// Sends an entry. If journald was restarted, the new one gets it.

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use super::{at, joined, open, plain, records};
-use crate::plan::{FileLog, Stream};
-use crate::sink::Amount;
+use super::{at, identity, joined, open, plain, records};
+use crate::plan::{FileLog, LogLimits, LogPlan, LogPolicy, LogRate, Stream};
+use crate::sink::{Amount, Counts, Sinks};
 
 /// A small file system of the test's own. Needs root.
 struct SmallDisk(tempfile::TempDir);
@@ -150,4 +150,23 @@ fn rotation_and_a_full_disk_go_together() {
     let log = records(&path);
     assert_eq!(log.last().map(String::as_str), Some("stdout F end"));
     assert_eq!(log.iter().filter(|r| r.contains("[conward: ")).count(), 1, "{log:?}");
+}
+
+#[test]
+fn nothing_is_told_behind_the_limit_of_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let limits =
+        [LogLimits { policy: Some(LogPolicy::DropNewest), rate: Some(LogRate { bytes: 1, burst: 10 }) }; 2];
+    let file = FileLog { global_max: Some(50), ..plain(&path) };
+    let plan = LogPlan { file: Some(file), limits, ..LogPlan::default() };
+    let mut sinks = Sinks::open(&plan, &identity()).unwrap();
+    sinks.write(at(0), Stream::Stdout, b"123456789\nover and ");
+    sinks.write(at(0), Stream::Stdout, b"out\nbeyond\n");
+    sinks.write(at(1), Stream::Stderr, b"123456789\nbeyond\n");
+    sinks.finish(at(1));
+    assert_eq!(records(&path), ["stdout F 123456789"]);
+    let of = |stream| sinks.counts(stream).file.unwrap();
+    assert_eq!(of(Stream::Stdout), Counts { logged: 10, withheld: 20, ..Counts::default() });
+    assert_eq!(of(Stream::Stderr), Counts { withheld: 17, ..Counts::default() });
 }

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 
 use super::journald::{Entry, Journald, message};
 use super::{at, identity, logged_and_lost, open, plain, records};
-use crate::plan::{JournalLog, LogPlan, Stream};
-use crate::sink::{Counts, Sinks};
+use crate::plan::{JournalLog, LogLimits, LogPlan, LogPolicy, Stream};
+use crate::sink::{Amount, Counts, Sinks};
 
 fn journal() -> JournalLog {
     JournalLog { tag: None, labels: Vec::new(), mark_partial: true, priority_prefix: true }
@@ -112,6 +112,20 @@ fn priorities_are_read_at_the_beginning_of_a_line_only() {
     assert_eq!(run(&long, journal()), want);
     let off = JournalLog { priority_prefix: false, ..journal() };
     assert_eq!(run("<4>warn\n", off), "6<4>warn\n");
+}
+
+#[test]
+fn an_entry_that_cannot_be_sent_is_lost_alone() {
+    let journald = Journald::running();
+    let limits = [LogLimits { policy: Some(LogPolicy::Block), rate: None }; 2];
+    let plan = LogPlan { journal: Some(journal()), limits, ..LogPlan::default() };
+    let mut sinks = Sinks::open_at(&plan, &identity(), &journald.path()).unwrap();
+    sinks.write(at(0), Stream::Stdout, b"one\ntw");
+    journald.refuse();
+    sinks.write(at(0), Stream::Stdout, b"o\nthr");
+    assert!(!sinks.blocked() && !sinks.holds());
+    assert_eq!((counts(&sinks).logged, counts(&sinks).lost()), (4, Amount { bytes: 4, lines: 1 }));
+    assert_eq!(journald.messages(), ["one\n"]);
 }
 
 #[test]

@@ -41,6 +41,11 @@ impl Journald {
         self.socket = Some(socket);
     }
 
+    /// Takes nothing from anybody but itself: who sends is told EPERM (unix(7)), which no other entry mends.
+    pub fn refuse(&self) {
+        self.socket.as_ref().unwrap().connect(self.path()).unwrap();
+    }
+
     pub fn stop(&mut self) {
         self.socket = None;
         std::fs::remove_file(self.path()).unwrap();
