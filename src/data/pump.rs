@@ -1,6 +1,6 @@
 //! Output: from the container's streams to the logs, then to the clients.
 //!
-//! One read of at most 64 KiB is passed on whole before the next one is made. While a log that is to
+//! One chunk of at most 64 KiB is passed on whole before the next one is made. While a log that is to
 //! block, or a client, is behind, nothing is read: the container waits, as it would for a slow terminal. A
 //! client that takes nothing at all is waited for no longer than its grace time, a log as its policy says.
 
@@ -140,7 +140,7 @@ impl Pump {
         self.taps.iter().find(|tap| tap.stream == stream).map(|tap| tap.fd.as_fd())
     }
 
-    /// Reads once.
+    /// Reads one chunk.
     pub fn read(&mut self, stream: Stream, sinks: &Sinks) -> Turn {
         let Some(at) = self.taps.iter().position(|tap| tap.stream == stream) else { return Turn::Dry };
         // What is held back goes neither to logs nor to clients, so it waits for none of them.

@@ -8,7 +8,7 @@ use crate::plan::Stream;
 use crate::sys::fds::readable_bytes;
 use crate::sys::io::read_into;
 
-/// Bytes of one read, and the size of the one buffer.
+/// Bytes of one chunk, and the size of the one buffer.
 const READ_MAX: usize = 64 * 1024;
 /// Bytes that are read from a stream after the container has ended, at least; more if more was
 /// there at that moment. A pipe holds no more, unless its owner made it larger.

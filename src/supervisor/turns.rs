@@ -171,7 +171,7 @@ impl Supervisor {
                 Turn::Dry => return,
                 Turn::Ended(fd) => return reactor.close(fd),
             }
-            if whom == CONTAINER && self.life.hears_first_output() {
+            if whom == CONTAINER && self.life.may_have_started() {
                 self.look_whether_started();
             }
             // A client whose connect(2) returned before the container wrote must hear it,

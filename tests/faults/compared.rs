@@ -247,6 +247,33 @@ fn exit_disk_hangs_for_a_while() {
     compare("exit_disk_hangs_for_a_while", |program| frozen(program, "exits"));
 }
 
+/// Each row of each table has the cells of its head, and says what came of the reference.
+#[test]
+fn the_page_has_all_its_cells() {
+    let mut columns = 0;
+    for line in PAGE.lines() {
+        match line.strip_prefix("| ").and_then(|line| line.strip_suffix(" |")) {
+            None if line.starts_with("|---") => {}
+            None => {
+                assert!(!line.starts_with('|'), "no whole row: {line}");
+                columns = 0;
+            }
+            Some(head) if columns == 0 => {
+                columns = head.split('|').count();
+                assert!(
+                    head.ends_with("| conmon"),
+                    "a table without the reference, or a row without a head: {line}"
+                );
+            }
+            Some(row) => {
+                let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+                assert_eq!(cells.len(), columns, "{line}");
+                assert!(cells.last().is_some_and(|cell| !cell.is_empty()), "{line}");
+            }
+        }
+    }
+}
+
 /// Each file and each test that the page names exists.
 #[test]
 fn the_page_names_what_there_is() {

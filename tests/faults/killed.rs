@@ -47,7 +47,7 @@ fn pass(time: Duration) {
 
 fn create(place: &Place) -> Launch<'_> {
     place.script(&Script::of([Step::AwaitStart, Step::out("a line\n"), Step::Exit(7)]));
-    Launch::create(place).arg("--control-dir").arg(place.path("control")).exit_command("hook.json")
+    Launch::create(place).control().exit_command("hook.json")
 }
 
 /// A launcher that is killed leaves a supervisor that goes on, with a pid file; or none at all, and nothing

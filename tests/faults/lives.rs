@@ -55,12 +55,7 @@ fn script(place: &Place, gates: &Gates, echo: bool) -> Script {
 
 fn create<'a>(place: &'a Place, gates: &Gates, echo: bool) -> Launch<'a> {
     place.script(&script(place, gates, echo));
-    let launch = Launch::create(place);
-    // The reference, which the same faults may be tried with, has none.
-    if place.program().ends_with("conmon") {
-        return launch;
-    }
-    launch.arg("--control-dir").arg(place.path("control"))
+    Launch::create(place).control()
 }
 
 fn plain<'a>(place: &'a Place, gates: &Gates) -> Launch<'a> {

@@ -55,7 +55,7 @@ impl<'a> Life<'a> {
             Step::Exit(7),
         ];
         place.script(&Script::of(container).at(verb, steps.clone()));
-        let launch = Launch::create(place).arg("--control-dir").arg(place.path("control"));
+        let launch = Launch::create(place).control();
         let launch = launch.args(["--runtime-arg", "--root", "--runtime-arg"]).arg(place.path("state"));
         let running = launch.exit_command("hook.json").start().created();
         let client = Control::connect(place, PATIENCE).expect("a client");

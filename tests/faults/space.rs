@@ -56,7 +56,7 @@ fn place() -> Place {
 
 /// A supervisor with its files in the place, and syslog of the test's own.
 fn create<'a>(place: &'a Place, host: &Host) -> Launch<'a> {
-    let launch = Launch::create(place).arg("--control-dir").arg(place.path("control"));
+    let launch = Launch::create(place).control();
     launch.host(host).arg("--syslog")
 }
 

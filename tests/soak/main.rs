@@ -23,7 +23,7 @@ fn place() -> Place {
 
 /// A supervisor with a control socket in its place, and a runtime that remembers its containers.
 fn launch(place: &Place) -> Launch<'_> {
-    let launch = Launch::create(place).arg("--control-dir").arg(place.path("control"));
+    let launch = Launch::create(place).control();
     launch.args(["--runtime-arg", "--root", "--runtime-arg"]).arg(place.path("state"))
 }
 

@@ -25,7 +25,7 @@ use outgoing::{BATCH, Outgoing};
 
 /// Clients that may wait to be accepted.
 pub const BACKLOG: i32 = 64;
-/// Bytes that are read from one client in one turn.
+/// Bytes of one read from a client.
 const READ_MAX: usize = 16 * 1024;
 
 /// What a descriptor that waits for a client costs of [`QUEUE_MAX`]: who asks for many and does not read is
@@ -216,7 +216,11 @@ impl Control {
                 Heard::HalfEnd { torn: client.lines.is_within_line() }
             }
             Ok(_) => Heard::More,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // A client at rest holds no buffer.
+                client.input = Vec::new();
+                Heard::Nothing
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Heard::More,
             Err(error) => {
                 log::debug!("control client {id}: {}", reason(&error));

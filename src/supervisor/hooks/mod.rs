@@ -25,7 +25,7 @@ use pins::Pin;
 use runs::Run;
 
 /// How often it is looked whether a caller has started the container with a runtime of its own, where hooks wait
-/// for that: one readlink(2).
+/// for that: one short file of /proc.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Those that are to be run, and the one that runs.

@@ -35,7 +35,7 @@ fn clients_of_the_control_socket() {
         Step::Await(gate.path().to_owned()),
         Step::Exit(7),
     ]));
-    let launch = Launch::create(&place).arg("-i").arg("--control-dir").arg(place.path("control"));
+    let launch = Launch::create(&place).arg("-i").control();
     let mut running = launch.start().created();
     let supervisor = running.monitor().pid();
     let before = descriptors(supervisor).len();

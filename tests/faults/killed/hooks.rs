@@ -32,7 +32,7 @@ fn a_hook() {
         let hangs =
             hook(&place, "hangs", &format!("echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 1000"));
         let after = hook(&place, "after", &format!("cp /dev/stdin {}", place.path("state.json").display()));
-        let launch = Launch::create(&place).arg("--control-dir").arg(place.path("control"));
+        let launch = Launch::create(&place).control();
         let launch = launch.arg(format!("--hook=exited={hangs}")).arg(format!("--hook=exited={after}"));
         let mut running = launch.exit_command("hook.json").start().created();
         let supervisor = running.monitor().pid();

@@ -57,7 +57,7 @@ impl<'a> Case<'a> {
             Step::out(&lines(LINES..LINES + 1)),
             Step::Exit(7),
         ]));
-        let launch = Launch::create(place).arg("--control-dir").arg(place.path("control")).host(&host);
+        let launch = Launch::create(place).control().host(&host);
         let launch = launch.arg("-l").arg(log(place)).args(args).gated_exit_command("hook.json", &gates[2]);
         let running = launch.start().created();
         let control = Control::connect(place, PATIENCE).expect("a control socket");

@@ -1,7 +1,7 @@
 //! Starting a supervisor as its callers do.
 
 use crate::running::Running;
-use crate::{Clocks, Host, Place, Script, fake_runtime};
+use crate::{Clocks, Host, Place, REFERENCE, Script, fake_runtime};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -10,7 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// What the pipes between caller and supervisor are made of.
@@ -161,6 +161,15 @@ impl<'a> Launch<'a> {
     fn log(self) -> Launch<'a> {
         let log = self.place.log();
         self.arg("-l").arg(format!("k8s-file:{}", log.display()))
+    }
+
+    /// conward's control directory in the place. The reference has none, nor a word for it.
+    pub fn control(self) -> Launch<'a> {
+        if self.place.program() == Path::new(REFERENCE) {
+            return self;
+        }
+        let dir = self.place.path("control");
+        self.arg("--control-dir").arg(dir)
     }
 
     /// One more argument.

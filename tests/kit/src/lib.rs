@@ -66,9 +66,12 @@ pub fn conward() -> PathBuf {
     }
 }
 
+/// Where the reference is.
+const REFERENCE: &str = "/usr/bin/conmon";
+
 /// The reference, Debian's conmon.
 pub fn reference() -> PathBuf {
-    let path = PathBuf::from("/usr/bin/conmon");
+    let path = PathBuf::from(REFERENCE);
     assert!(path.exists(), "the reference is missing: apt-get install conmon");
     path
 }
