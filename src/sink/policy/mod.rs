@@ -109,13 +109,15 @@ pub struct Valve<L> {
     /// The stream that the log took something of in the last turn. Next time the other one begins: where
     /// there is room for a little only, each gets its share.
     served: Stream,
+    /// A moment that is past, for what is due at once.
+    begun: Instant,
 }
 
 impl<L: Log> Valve<L> {
     /// Puts a log behind what was asked for.
     pub fn new(log: L, limits: [LogLimits; 2]) -> Valve<L> {
         let lane = |stream| Lane::new(stream, limits[stream as usize], L::PATIENCE);
-        Valve { log, lanes: STREAMS.map(lane), served: Stream::Stderr }
+        Valve { log, lanes: STREAMS.map(lane), served: Stream::Stderr, begun: Instant::now() }
     }
 
     /// Logs a chunk that arrives now, or does what the policy says. Never fails.
@@ -148,7 +150,7 @@ impl<L: Log> Valve<L> {
     /// When [`Valve::turn`] must be called at the latest; `None` unless output waits.
     pub fn deadline(&self) -> Option<Instant> {
         if self.log.is_complete() && self.holds() {
-            return Some(Instant::now());
+            return Some(self.begun);
         }
         self.lanes.iter().filter_map(Lane::deadline).min()
     }

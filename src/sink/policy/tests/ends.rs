@@ -35,8 +35,9 @@ fn a_log_that_becomes_complete_lets_go_of_what_waits_for_it() {
     valve.log.room = 1000;
     write(&mut valve, "one\ntwo\n");
     valve.log.complete = 4;
-    assert!(valve.blocks(OUT) && valve.deadline().is_some_and(|due| due <= Instant::now()));
-    valve.turn(Instant::now());
+    let now = Instant::now();
+    assert!(valve.blocks(OUT) && valve.deadline().is_some_and(|due| due <= now));
+    valve.turn(now);
     assert_eq!((valve.blocks(OUT), valve.deadline(), valve.log.withheld), (false, None, 4));
 }
 
