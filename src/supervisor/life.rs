@@ -14,7 +14,7 @@ const CORE_DUMPS_MAX: usize = 16;
 
 /// Chunks of output that are looked at to see whether the container was started; more would cost a look each for as
 /// long as it was not.
-const LOOKS_MAX: u8 = 64;
+const LOOKS_MAX: u8 = 8;
 
 /// The formal state, the events so far, and when what happened.
 #[derive(Debug)]
