@@ -235,11 +235,16 @@ fn stopped() {
 fn deleted() {
     let place = place();
     let log = Pattern { seed: 3, bytes: 2 << 20, line: 100 };
-    place.script(&Script::of([Step::AwaitStart, Step::Generate(To::Stdout, log), Step::Exit(0)]));
+    let mut gate = place.gate("gate");
+    let wait = Step::Await(gate.path().to_owned());
+    place.script(&Script::of([Step::AwaitStart, wait, Step::Generate(To::Stdout, log), Step::Exit(0)]));
     let mut running = launch(&place).start().created();
     let mut client = Client::connect(&place);
     client.ok("start");
     client.send("logs follow\n");
+    // Answered in their order, so that the reader is there before the end.
+    client.ok("state");
+    gate.open();
     wait_until("it is deleted", || !directory(&place).exists());
     for &op in Op::ALL {
         client.request(op.name(), request(&place, op));
