@@ -8,6 +8,8 @@ use crate::plan::Stream;
 use crate::sys::fds::readable_bytes;
 use crate::sys::io::read_into;
 
+/// Bytes of a read of a terminal at which there is more, as a rule: it gives so many at most (n_tty of the kernel).
+const PAGE_MIN: usize = 4095;
 /// Bytes of one chunk, and the size of the one buffer.
 const READ_MAX: usize = 64 * 1024;
 /// Bytes that are read from a stream after the container has ended, at least; more if more was
@@ -64,8 +66,8 @@ impl Tap {
         self.phase == Phase::Done
     }
 
-    /// Reads into the emptied buffer: once, or, from a terminal, which gives a page at a time, until there is nothing
-    /// more or the buffer is full. A short read does not mean that the stream is empty: a pipe with O_DIRECT
+    /// Reads into the emptied buffer: once, or, from a terminal, which gives a page at a time, as long as pages
+    /// are full and there is room. A short read does not mean that the stream is empty: a pipe with O_DIRECT
     /// gives a packet (pipe(2)).
     pub fn read(&mut self, buffer: &mut Vec<u8>) -> Read {
         buffer.clear();
@@ -74,7 +76,7 @@ impl Tap {
             match read_into(&self.fd, buffer) {
                 Ok(0) if !buffer.is_empty() => break Read::Bytes,
                 Ok(0) => break if self.terminal { Read::Empty } else { Read::End },
-                Ok(_) if self.terminal && buffer.len() < READ_MAX => {}
+                Ok(count) if self.terminal && count >= PAGE_MIN && buffer.len() < READ_MAX => {}
                 Ok(_) => break Read::Bytes,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // What is wrong, if anything is, the next read tells.
