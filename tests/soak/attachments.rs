@@ -59,6 +59,8 @@ fn attaching_and_detaching_costs_nothing_that_stays() {
     let supervisor = running.monitor().pid();
     let mut manager = manager(&place);
     ask(&mut manager, Request::Start);
+    // Its answer may come before the state file is written, whose descriptor would be counted.
+    ask(&mut manager, Request::State);
     let socket = place.bundle().join("attach");
     let mut cycle = |number: u64| match number % 4 {
         0 => {
