@@ -208,7 +208,12 @@ impl Control {
         }
         client.looked = 0;
         client.input = Vec::with_capacity(READ_MAX);
-        match read_into(&client.fd, &mut client.input) {
+        let read = read_into(&client.fd, &mut client.input);
+        if client.input.is_empty() {
+            // A client at rest holds no buffer.
+            client.input = Vec::new();
+        }
+        match read {
             Ok(0) if client.hung_up => Heard::End,
             Ok(0) if client.half_closed => Heard::Nothing,
             Ok(0) => {
@@ -216,11 +221,7 @@ impl Control {
                 Heard::HalfEnd { torn: client.lines.is_within_line() }
             }
             Ok(_) => Heard::More,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // A client at rest holds no buffer.
-                client.input = Vec::new();
-                Heard::Nothing
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Heard::More,
             Err(error) => {
                 log::debug!("control client {id}: {}", reason(&error));
