@@ -62,12 +62,17 @@ impl Backlog {
 
     /// Takes so many bytes off the front chunk: they are logged.
     pub fn pop(&mut self, bytes: usize) {
-        let Some(chunk) = self.chunks.front_mut() else { return };
+        self.take_off(0, bytes);
+    }
+
+    /// Takes so many bytes off a chunk, and the chunk out if that is all of it.
+    fn take_off(&mut self, nth: usize, bytes: usize) {
+        let Some(chunk) = self.chunks.get_mut(nth) else { return };
         let bytes = bytes.min(chunk.rest().len());
         chunk.done += bytes;
         self.cost -= bytes;
         if chunk.rest().is_empty() {
-            self.chunks.pop_front();
+            self.chunks.remove(nth);
             self.cost -= CHUNK_COST;
         }
         if self.chunks.is_empty() {
@@ -87,19 +92,11 @@ impl Backlog {
     /// beginning of the line is. `None`: nothing of it waits.
     pub fn lose_rest_of_line(&mut self) -> Option<Loss> {
         let nth = self.chunks.iter().position(|chunk| chunk.whose == Whose::Container)?;
-        let chunk = &mut self.chunks[nth];
+        let chunk = &self.chunks[nth];
         let rest = chunk.rest();
         let end = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
         let loss = Loss::of(chunk.at, &rest[..end]);
-        chunk.done += end;
-        self.cost -= end;
-        if chunk.rest().is_empty() {
-            self.chunks.remove(nth);
-            self.cost -= CHUNK_COST;
-        }
-        if self.chunks.is_empty() {
-            self.chunks = VecDeque::new();
-        }
+        self.take_off(nth, end);
         Some(loss)
     }
 
