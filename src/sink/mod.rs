@@ -166,10 +166,10 @@ impl Sinks {
             return;
         }
         if let Some(file) = &mut self.file {
-            file.admit(now, stream, lines);
+            file.valve.admit(now, stream, lines);
         }
         if let Some(journal) = &mut self.journal {
-            journal.admit(now, stream, lines);
+            journal.valve.admit(now, stream, lines);
         }
     }
 
@@ -185,8 +185,8 @@ impl Sinks {
     }
 
     fn guests(&self) -> impl Iterator<Item = &Guests> {
-        let file = self.file.as_ref().map(FileSink::guests);
-        file.into_iter().chain(self.journal.as_ref().map(JournalSink::guests))
+        let file = self.file.as_ref().map(|file| file.valve.guests());
+        file.into_iter().chain(self.journal.as_ref().map(|journal| journal.valve.guests()))
     }
 
     /// Logs a chunk of at most 128 KiB that arrived at `now`. Never fails. Call it only while the stream is
@@ -208,8 +208,8 @@ impl Sinks {
     #[inline]
     pub fn blocks(&self, stream: Stream) -> bool {
         self.gathered.as_ref().is_some_and(Gathered::has_lines)
-            || self.file.as_ref().is_some_and(|file| file.blocks(stream))
-            || self.journal.as_ref().is_some_and(|journal| journal.blocks(stream))
+            || self.file.as_ref().is_some_and(|file| file.valve.blocks(stream))
+            || self.journal.as_ref().is_some_and(|journal| journal.valve.blocks(stream))
     }
 
     /// The same of any stream.
@@ -220,18 +220,18 @@ impl Sinks {
     /// Whether output waits in a sink, be its stream read on or not.
     pub fn holds(&self) -> bool {
         let gathered = self.gathered.as_ref().is_some_and(Gathered::has_lines);
-        let journal = self.journal.as_ref().is_some_and(JournalSink::holds);
-        gathered || journal || self.file.as_ref().is_some_and(FileSink::holds)
+        let journal = self.journal.as_ref().is_some_and(|journal| journal.valve.holds());
+        gathered || journal || self.file.as_ref().is_some_and(|file| file.valve.holds())
     }
 
     /// The container has ended: what it has left is logged as fast as the logs take it.
     pub fn lift_rates(&mut self) {
         let now = Instant::now();
         if let Some(file) = &mut self.file {
-            file.valve().lift_rates(now);
+            file.valve.lift_rates(now);
         }
         if let Some(journal) = &mut self.journal {
-            journal.valve().lift_rates(now);
+            journal.valve.lift_rates(now);
         }
     }
 
@@ -239,10 +239,10 @@ impl Sinks {
     pub fn stop_waiting(&mut self) {
         let now = Instant::now();
         if let Some(file) = &mut self.file {
-            file.valve().stop_waiting(now);
+            file.valve.stop_waiting(now);
         }
         if let Some(journal) = &mut self.journal {
-            journal.valve().stop_waiting(now);
+            journal.valve.stop_waiting(now);
         }
     }
 
@@ -256,7 +256,7 @@ impl Sinks {
     /// a new log file could not be had, or lines of sessions wait.
     pub fn deadline(&self) -> Option<Instant> {
         let file = self.file.as_ref().and_then(FileSink::deadline);
-        let journal = self.journal.as_ref().and_then(JournalSink::deadline);
+        let journal = self.journal.as_ref().and_then(|journal| journal.valve.deadline());
         file.into_iter().chain(journal).min()
     }
 
@@ -342,8 +342,8 @@ impl Sinks {
     /// The same of the container, or of all exec sessions together.
     pub fn counts_of(&self, stream: Stream, whose: Whose) -> Tally {
         let last = self.last[whose as usize][stream as usize];
-        let file = self.file.as_ref().map(|file| file.counts(stream, whose));
-        let journal = self.journal.as_ref().map(|journal| journal.counts(stream, whose));
+        let file = self.file.as_ref().map(|file| file.valve.counts(stream, whose));
+        let journal = self.journal.as_ref().map(|journal| journal.valve.counts(stream, whose));
         Tally { file: file.or(last.file), journal: journal.or(last.journal) }
     }
 }

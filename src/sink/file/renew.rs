@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::writer::FileWriter;
 use crate::error::reason;
-use crate::sink::policy::{Refusal, Why};
+use crate::sink::policy::{Log, Refusal, Why};
 use crate::sink::{Amount, STREAMS};
 use crate::sys::clock::Timestamp;
 
@@ -36,7 +36,7 @@ impl FileWriter {
         match renewed {
             Ok(file) => {
                 if self.overdue.take().is_some() {
-                    log::warn!("log file {}: a new one is in place now", self.trail.place.path().display());
+                    log::warn!("{}: a new one is in place now", self.name());
                 }
                 self.adopt(file, 0);
             }
@@ -44,8 +44,7 @@ impl FileWriter {
                 let delay = match self.overdue {
                     Some(retry) => (retry.delay * 2).min(RETRY.1),
                     None => {
-                        let path = self.trail.place.path().display();
-                        log::warn!("cannot renew log file {path}, the old one grows: {}", reason(&error));
+                        log::warn!("cannot renew {}, the old one grows: {}", self.name(), reason(&error));
                         RETRY.0
                     }
                 };
@@ -98,15 +97,14 @@ impl FileWriter {
 
     /// Opens or creates the file that was removed.
     fn open_again(&mut self) {
-        let path = self.trail.place.path().display();
         match self.trail.place.open().and_then(|file| Ok((file.metadata()?.len(), file))) {
             Ok((size, file)) => {
-                log::warn!("log file {path} was removed; it is open again");
+                log::warn!("{} was removed; it is open again", self.name());
                 self.adopt(file, size);
             }
             Err(error) => {
                 if self.file.is_ok() {
-                    log::warn!("log file {path} was removed and cannot be opened again: {}", reason(&error));
+                    log::warn!("{} was removed and cannot be opened again: {}", self.name(), reason(&error));
                 }
                 self.file = Err(reason(&error));
                 self.size = 0;

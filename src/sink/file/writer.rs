@@ -76,8 +76,7 @@ impl FileWriter {
         } else if !self.gaps.is_empty() && !self.is_complete() {
             self.begin(now);
             if let Err((_, error)) = self.flush(Stream::Stdout, Whose::Container, 0) {
-                let path = self.trail.place.path().display();
-                log::warn!("log file {path} does not tell of its gap: {}", reason(&error));
+                log::warn!("{} does not tell of its gap: {}", self.name(), reason(&error));
             }
         }
     }
@@ -92,18 +91,13 @@ impl FileWriter {
         if let (Ok(file), true) = (&self.file, self.sync)
             && let Err(error) = file.sync_all()
         {
-            log::warn!("cannot sync log file {}: {}", self.trail.place.path().display(), reason(&error));
+            log::warn!("cannot sync {}: {}", self.name(), reason(&error));
         }
     }
 
     /// The files that make up the log, and its gaps.
     pub fn trail(&self) -> &Trail {
         &self.trail
-    }
-
-    /// Bytes written so far. It changes whenever there is something new to be read.
-    pub fn written(&self) -> u64 {
-        self.total
     }
 
     /// Opens the file that is written to, wherever it has been moved, to read it. `None`: it is another one.
@@ -116,11 +110,6 @@ impl FileWriter {
     /// Closes the file. What is known of it stays.
     pub fn close(self) -> Trail {
         self.trail
-    }
-
-    /// What became of this stream's bytes.
-    pub fn counts(&self, stream: Stream, whose: Whose) -> Counts {
-        self.streams[stream as usize].of[whose as usize].counts
     }
 
     /// Begins a buffer, with markers for what was lost since.
@@ -184,8 +173,7 @@ impl FileWriter {
             let torn = (written - kept.bytes) as u64;
             let cut = file.metadata().and_then(|metadata| file.set_len(metadata.len().saturating_sub(torn)));
             if let Err(error) = cut {
-                let path = self.trail.place.path().display();
-                log::warn!("log file {path} has a torn record that cannot be cut off: {}", reason(&error));
+                log::warn!("{} has a torn record that cannot be cut off: {}", self.name(), reason(&error));
             }
         }
         kept
@@ -202,8 +190,7 @@ impl FileWriter {
             }
         }
         if bytes > 0 {
-            let path = self.trail.place.path().display();
-            log::warn!("log file {path}: output is logged again, {bytes} bytes are missing");
+            log::warn!("{}: output is logged again, {bytes} bytes are missing", self.name());
         }
     }
 
@@ -270,17 +257,17 @@ impl Log for FileWriter {
         self.streams[stream as usize].unfinished && goes_on
     }
 
+    fn counts(&self, stream: Stream, whose: Whose) -> Counts {
+        self.streams[stream as usize].of[whose as usize].counts
+    }
+
     fn progress(&self) -> u64 {
         self.total
     }
 
     fn lose(&mut self, stream: Stream, whose: Whose, loss: &Loss, refusal: &Refusal) {
         if refusal.why != Why::Rate && !self.gaps.are_trouble() && self.file.is_ok() {
-            let cause = &refusal.cause;
-            log::warn!(
-                "log file {}: output is lost until this changes: {cause}",
-                self.trail.place.path().display()
-            );
+            log::warn!("{}: output is lost until this changes: {}", self.name(), refusal.cause);
         }
         let amount = Amount { bytes: loss.bytes, lines: loss.lines };
         self.streams[stream as usize].of[whose as usize].counts.drop(refusal.why, amount);

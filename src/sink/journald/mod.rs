@@ -1,7 +1,6 @@
 //! The `journald` sink: an entry a line, and no waiting for journald beyond a bound.
 
 mod fields;
-mod insert;
 mod lines;
 mod socket;
 mod writer;
@@ -14,17 +13,20 @@ use std::time::Instant;
 
 use crate::error::Error;
 use crate::plan::{Identity, JournalLog, LogLimits, Stream};
-use crate::sink::guests::Guests;
+use crate::sink::Whose;
 use crate::sink::policy::Valve;
-use crate::sink::{Counts, STREAMS, Whose};
 use crate::sys::clock::Timestamp;
 use writer::JournalWriter;
 
 /// The journal, and what is on its way into it.
+///
+/// A container's line is an entry, sent when it ends, so lines of sessions fit between any two. Only a line that
+/// is too long for one entry is open in the journal: between its entries nobody is let in, nor into a line that
+/// waits, since nobody knows yet how long it will be.
 #[derive(Debug)]
 pub struct JournalSink {
-    valve: Valve<JournalWriter>,
-    guests: Guests,
+    /// The journal behind its policies.
+    pub valve: Valve<JournalWriter>,
 }
 
 impl JournalSink {
@@ -35,44 +37,20 @@ impl JournalSink {
         identity: &Identity,
         path: &Path,
     ) -> Result<JournalSink, Error> {
-        let writer = JournalWriter::open(plan, identity, path)?;
-        Ok(JournalSink { valve: Valve::new(writer, limits), guests: Guests::default() })
+        Ok(JournalSink { valve: Valve::new(JournalWriter::open(plan, identity, path)?, limits) })
     }
 
     /// Logs a chunk of the container's output, and lines of sessions for which there is a place then.
     pub fn write(&mut self, now: Timestamp, stream: Stream, chunk: &[u8]) {
         self.valve.write(now, stream, Whose::Container, chunk);
-        if self.guests.wait() {
-            self.insert_ready(Instant::now());
+        if self.valve.guests().wait() {
+            self.valve.let_in_ready(Instant::now());
         }
-    }
-
-    /// The journal, and what waits for it.
-    pub fn valve(&mut self) -> &mut Valve<JournalWriter> {
-        &mut self.valve
-    }
-
-    /// Whether this stream is to be read no further.
-    pub fn blocks(&self, stream: Stream) -> bool {
-        self.valve.blocks(stream)
-    }
-
-    /// Whether output waits for the journal.
-    pub fn holds(&self) -> bool {
-        self.valve.holds()
     }
 
     /// The descriptor to watch for writability, the same for life; connected or not.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.valve.log.fd()
-    }
-
-    /// When [`JournalSink::turn`] must be called at the latest.
-    pub fn deadline(&self) -> Option<Instant> {
-        if !self.valve.holds() && !self.guests.wait() {
-            return None;
-        }
-        self.valve.deadline().into_iter().chain(self.valve.guests_deadline(&self.guests)).min()
     }
 
     /// Goes on with what waits, or gives it up if its time is over, and tells of gaps. It is called when the
@@ -84,20 +62,12 @@ impl JournalSink {
             // A refusal changes nothing.
             let _ = self.valve.log.tell_gaps(Timestamp::now());
         }
-        self.insert_ready(now);
+        self.valve.let_in_ready(now);
     }
 
     /// Ends the log: nothing waits any longer, unfinished lines become partial entries. Does not wait.
     pub fn finish(&mut self, now: Timestamp) {
-        self.valve.stop_waiting(Instant::now());
-        for stream in STREAMS {
-            self.valve.let_in(&mut self.guests, now, stream);
-        }
+        self.valve.empty(now);
         self.valve.log.finish(now);
-    }
-
-    /// What became of this stream's bytes.
-    pub fn counts(&self, stream: Stream, whose: Whose) -> Counts {
-        Counts { waiting: self.valve.waiting(stream, whose), ..self.valve.log.counts(stream, whose) }
     }
 }

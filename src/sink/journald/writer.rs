@@ -114,11 +114,6 @@ impl JournalWriter {
         }
     }
 
-    /// What became of this stream's bytes.
-    pub fn counts(&self, stream: Stream, whose: Whose) -> Counts {
-        self.streams[stream as usize].counts[whose as usize]
-    }
-
     /// Sends what is complete in `output`. Returns how much of it was taken.
     fn push(
         &mut self,
@@ -189,6 +184,10 @@ impl Log for JournalWriter {
     /// The first pieces of a long line are in the journal, and its end is not.
     fn line_is_open(&self, stream: Stream) -> bool {
         self.streams[stream as usize].lines.is_open()
+    }
+
+    fn counts(&self, stream: Stream, whose: Whose) -> Counts {
+        self.streams[stream as usize].counts[whose as usize]
     }
 
     fn progress(&self) -> u64 {

@@ -2,7 +2,8 @@
 //!
 //! Output goes straight through as long as the log takes it. Only then a policy comes in: the rest waits
 //! here, while the stream is not read or while the oldest of it is lost, or is lost at once. Whatever
-//! waits is tried again when its time has come, and at the end of the log for the last time.
+//! waits is tried again when its time has come, and at the end of the log for the last time. Lines of exec
+//! sessions wait here too, for a place between those of the container.
 
 mod backlog;
 mod bucket;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::plan::{LogLimits, Stream};
 use crate::sink::guests::Guests;
-use crate::sink::{STREAMS, Whose};
+use crate::sink::{Counts, STREAMS, Whose};
 use crate::sys::clock::Timestamp;
 use lane::Lane;
 
@@ -48,6 +49,9 @@ pub trait Log {
 
     /// A number that grows whenever it has logged output, of whichever stream.
     fn progress(&self) -> u64;
+
+    /// What became of this stream's bytes, but for those that wait elsewhere.
+    fn counts(&self, stream: Stream, whose: Whose) -> Counts;
 
     /// Counts output that will not be logged, and tells of it when something is logged again.
     fn lose(&mut self, stream: Stream, whose: Whose, loss: &Loss, refusal: &Refusal);
@@ -100,12 +104,13 @@ pub struct Loss {
     pub ends_line: bool,
 }
 
-/// A log behind its policies, one for each stream.
+/// A log behind its policies, one for each stream, and who waits to be let in.
 #[derive(Debug)]
 pub struct Valve<L> {
     /// The log itself.
     pub log: L,
     lanes: [Lane; 2],
+    guests: Guests,
     /// The stream that the log took something of in the last turn. Next time the other one begins: where
     /// there is room for a little only, each gets its share.
     served: Stream,
@@ -117,7 +122,8 @@ impl<L: Log> Valve<L> {
     /// Puts a log behind what was asked for.
     pub fn new(log: L, limits: [LogLimits; 2]) -> Valve<L> {
         let lane = |stream| Lane::new(stream, limits[stream as usize], L::PATIENCE);
-        Valve { log, lanes: STREAMS.map(lane), served: Stream::Stderr, begun: Instant::now() }
+        let (guests, served, begun) = (Guests::default(), Stream::Stderr, Instant::now());
+        Valve { log, lanes: STREAMS.map(lane), guests, served, begun }
     }
 
     /// Logs a chunk that arrives now, or does what the policy says. Never fails.
@@ -130,29 +136,44 @@ impl<L: Log> Valve<L> {
         self.lanes[stream as usize].blocks()
     }
 
-    /// Bytes that wait here.
-    pub fn waiting(&self, stream: Stream, whose: Whose) -> u64 {
-        self.lanes[stream as usize].backlog().bytes(whose)
+    /// What became of this stream's bytes.
+    pub fn counts(&self, stream: Stream, whose: Whose) -> Counts {
+        let waiting = self.lanes[stream as usize].backlog().bytes(whose);
+        Counts { waiting, ..self.log.counts(stream, whose) }
     }
 
-    /// Whether output waits here.
+    /// The lines of sessions that wait to be let in.
+    pub fn guests(&self) -> &Guests {
+        &self.guests
+    }
+
+    /// Whether output waits here, other than lines of sessions that were not let in.
     pub fn holds(&self) -> bool {
         self.lanes.iter().any(|lane| !lane.backlog().is_empty())
     }
 
     /// Whether the last that is logged or waits of this stream is a piece of a line, and what comes next
     /// would belong to it.
-    pub fn line_is_open(&self, stream: Stream) -> bool {
+    fn line_is_open(&self, stream: Stream) -> bool {
         let waiting = self.lanes[stream as usize].backlog().ends_within_a_line();
         waiting.unwrap_or_else(|| self.log.line_is_open(stream))
     }
 
-    /// When [`Valve::turn`] must be called at the latest; `None` unless output waits.
+    /// When [`Valve::turn`] and [`Valve::let_in_ready`] must be called at the latest; `None` unless output or
+    /// lines of sessions wait.
     pub fn deadline(&self) -> Option<Instant> {
-        if self.log.is_complete() && self.holds() {
+        let holds = self.holds();
+        // Asked in each round of the loop.
+        if !holds && !self.guests.wait() {
+            return None;
+        }
+        if holds && self.log.is_complete() {
             return Some(self.begun);
         }
-        self.lanes.iter().filter_map(Lane::deadline).min()
+        // While their stream is held up, time does not matter to lines of sessions.
+        let of = |stream: Stream| self.guests.deadline(stream).filter(|_| !self.blocks(stream));
+        let guests = STREAMS.into_iter().filter_map(of);
+        self.lanes.iter().filter_map(Lane::deadline).chain(guests).min()
     }
 
     /// Tries again what has waited until its time. Harmless at any time.
@@ -182,30 +203,36 @@ impl<L: Log> Valve<L> {
         }
     }
 
-    /// Logs the lines of sessions that wait, unless the stream is held up. The container's line, if one is
-    /// open, ends before them.
-    pub fn let_in(&mut self, guests: &mut Guests, now: Timestamp, stream: Stream) {
-        if self.blocks(stream) {
-            return;
-        }
-        let lines = guests.take(stream);
-        if !lines.is_empty() {
-            self.write(now, stream, Whose::Session, &lines);
-        }
-    }
-
-    /// Keeps whole lines of a session until they are let in. Those for which there is no room are lost.
-    pub fn keep_out(&mut self, guests: &mut Guests, now: Instant, stream: Stream, lines: &[u8]) {
-        let kept = guests.add(now, stream, lines);
+    /// Logs whole lines of a session, now or as soon as the container's line ends. Those for which there is no
+    /// room to wait are lost.
+    pub fn admit(&mut self, now: Instant, stream: Stream, lines: &[u8]) {
+        let kept = self.guests.add(now, stream, lines);
         if kept < lines.len() {
             self.lanes[stream as usize].turn_away(&mut self.log, Timestamp::now(), &lines[kept..]);
         }
+        self.let_in_ready(now);
     }
 
-    /// When lines of sessions have waited long enough; while their stream is held up, time does not matter.
-    pub fn guests_deadline(&self, guests: &Guests) -> Option<Instant> {
-        let of = |stream: Stream| guests.deadline(stream).filter(|_| !self.blocks(stream));
-        STREAMS.into_iter().filter_map(of).min()
+    /// Logs the lines of sessions for which there is a place, or that have waited long enough.
+    pub fn let_in_ready(&mut self, now: Instant) {
+        for stream in STREAMS {
+            let is_place = !self.line_is_open(stream) || self.guests.are_due(now, stream);
+            if self.guests.wait_for(stream) && is_place {
+                self.let_in(Timestamp::now(), stream);
+            }
+        }
+    }
+
+    /// Logs the lines of sessions that wait, unless the stream is held up. The container's line, if one is
+    /// open, ends before them.
+    pub fn let_in(&mut self, now: Timestamp, stream: Stream) {
+        if self.blocks(stream) {
+            return;
+        }
+        let lines = self.guests.take(stream);
+        if !lines.is_empty() {
+            self.write(now, stream, Whose::Session, &lines);
+        }
     }
 
     /// Nobody writes any more, so nobody is to be slowed down: what is still to come may pass as fast as it
@@ -219,6 +246,14 @@ impl<L: Log> Valve<L> {
     pub fn stop_waiting(&mut self, now: Instant) {
         self.lanes.iter_mut().for_each(Lane::stop_waiting);
         self.turn_all(now);
+    }
+
+    /// Nothing more will come: all that waits is logged now, or lost.
+    pub fn empty(&mut self, now: Timestamp) {
+        self.stop_waiting(Instant::now());
+        for stream in STREAMS {
+            self.let_in(now, stream);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::lane::BACKLOG_MAX;
 use super::{Log, Loss, Patience, Refusal, Valve, Why};
 use crate::plan::{LogLimits, LogPolicy, LogRate, Stream};
-use crate::sink::Whose;
+use crate::sink::{Counts, Whose};
 use crate::sys::clock::Timestamp;
 
 const OUT: Stream = Stream::Stdout;
@@ -76,6 +76,10 @@ impl Log for Paper {
 
     fn line_is_open(&self, _: Stream) -> bool {
         self.text.ends_with(|last| last != '\n' && last != GAP)
+    }
+
+    fn counts(&self, _: Stream, _: Whose) -> Counts {
+        Counts::default()
     }
 
     fn progress(&self) -> u64 {
@@ -151,7 +155,7 @@ fn to_block_is_to_wait_for_room_as_long_as_it_takes() {
     assert!(pauses[0] <= 100 && pauses[1..4] == [200, 300, 300], "{:?}", &pauses[..4]);
     valve.log.room = 4;
     valve.turn_all(now);
-    assert_eq!((valve.blocks(OUT), valve.waiting(OUT, CONTAINER)), (true, 5));
+    assert_eq!((valve.blocks(OUT), valve.counts(OUT, CONTAINER).waiting), (true, 5));
     valve.log.room = 100;
     valve.turn_all(now);
     assert!(!valve.blocks(OUT) && valve.deadline().is_none());
@@ -196,7 +200,7 @@ fn the_oldest_lines_are_dropped_whole() {
         assert!(!valve.blocks(OUT));
     }
     assert!(valve.log.attempts < 50, "{} attempts: it is tried from time to time", valve.log.attempts);
-    let waiting = valve.waiting(OUT, CONTAINER);
+    let waiting = valve.counts(OUT, CONTAINER).waiting;
     assert!(waiting <= BACKLOG_MAX as u64 && waiting > BACKLOG_MAX as u64 - 4096, "{waiting}");
     assert_eq!(valve.log.lost[Why::Room as usize], (800_000 - waiting, 100_000 - waiting / 8));
     valve.log.room = 1_000_000;

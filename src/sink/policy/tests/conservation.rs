@@ -65,7 +65,7 @@ fn nothing_goes_astray(
         prop_assert_eq!(valve.deadline().is_some(), valve.holds());
         let lost: u64 = valve.log.lost.iter().map(|lost| lost.0).sum();
         let logged = valve.log.text.bytes().filter(|byte| *byte != GAP as u8).count() as u64;
-        prop_assert_eq!(logged + lost + valve.waiting(OUT, CONTAINER), done as u64);
+        prop_assert_eq!(logged + lost + valve.counts(OUT, CONTAINER).waiting, done as u64);
     }
     valve.stop_waiting(now);
     prop_assert!(!valve.holds());

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use super::{CONTAINER, OUT, valve, write};
 use crate::plan::{LogPolicy, LogRate, Stream};
 use crate::sink::Whose;
-use crate::sink::guests::Guests;
 use crate::sink::policy::Why;
 use crate::sink::policy::lane::BACKLOG_MAX;
 use crate::sys::clock::Timestamp;
@@ -70,21 +69,19 @@ fn only_what_is_logged_costs_tokens() {
 #[test]
 fn lines_of_sessions_that_wait_for_a_log_have_a_bound() {
     let mut valve = valve(Some(LogPolicy::Block), None);
-    let mut guests = Guests::default();
     write(&mut valve, "one\n");
     let lines = b"session\n".repeat(8 * 1024);
     for _ in 0..10 {
-        valve.keep_out(&mut guests, Instant::now(), OUT, &lines);
-        valve.let_in(&mut guests, Timestamp::now(), OUT);
+        valve.admit(Instant::now(), OUT, &lines);
     }
-    assert!(valve.blocks(OUT) && !guests.have_room());
+    assert!(valve.blocks(OUT) && !valve.guests().have_room());
     let bound = 4 * lines.len();
     assert_eq!(valve.log.lost[Why::Room as usize], (6 * lines.len() as u64, 6 * 8 * 1024));
     valve.log.room = usize::MAX;
     valve.turn_all(Instant::now());
-    valve.let_in(&mut guests, Timestamp::now(), OUT);
+    valve.let_in(Timestamp::now(), OUT);
     assert_eq!(valve.log.text.replace('#', "").len(), 4 + bound);
-    assert!(!guests.wait());
+    assert!(!valve.guests().wait());
 }
 
 #[test]
