@@ -6,10 +6,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use conward_protocol::{Exit, Request};
 use conward_testkit::{Host, Place, Record, Script, Step, descriptors, wait_until};
 
 use crate::client::Client;
+use crate::exec::{exec, named, on_terminal};
 use crate::{container, directory, launch, place, socket};
+
+/// The longest path of a socket (unix(7)).
+const SUN_PATH_MAX: usize = 107;
 
 /// The descriptors from 3 up that a program was started with.
 fn surplus(place: &Place, record: &str) -> Vec<String> {
@@ -43,6 +48,43 @@ fn what_the_caller_left_open_is_for_create_alone() {
         // The fake runtime's own fifo, by which it is started.
         assert!(surplus(&place, "container").iter().all(|name| name.ends_with("start.fifo")), "{args:?}");
     }
+}
+
+/// A session's runtime is handed its process, and its console socket where that has a long path. Others that are
+/// at work at the same time have nothing of it.
+#[test]
+fn a_runtime_is_handed_what_is_for_its_session_alone() {
+    let place = place();
+    let gates = [place.gate("pipes.gate"), place.gate("terminal.gate")];
+    let asks = |name: &str| {
+        let before = vec![
+            Step::Touch(place.path(format!("{name}.asked"))),
+            Step::Await(place.path(format!("{name}.gate"))),
+        ];
+        Script { record: Some(place.path(name)), before, ..Script::of([Step::Exit(5)]) }
+    };
+    let script = Script::default().at("pause", [Step::Record(place.path("pause"))]);
+    let mut container = container(&place, script, &[]);
+    container.client.ok("start");
+    for (name, exec) in [("pipes", exec(asks("pipes"))), ("terminal", on_terminal(asks("terminal")))] {
+        container.client.request(name, Request::Exec(named(name, exec)));
+        place.await_file(format!("{name}.asked"));
+    }
+    container.client.ok("pause");
+    for mut gate in gates {
+        gate.open();
+        container.client.reply();
+    }
+    for name in ["pipes", "terminal"] {
+        assert_eq!(container.client.wait_exec(name), Exit::Code(5));
+    }
+    let process = "/memfd:process (deleted)";
+    assert_eq!(surplus(&place, "pipes"), [process]);
+    let [first, socket] = &surplus(&place, "terminal")[..] else { panic!("a process and a socket") };
+    assert!(socket.len() > SUN_PATH_MAX && socket.contains("/conmon-term."), "{socket}");
+    assert_eq!(first, process);
+    assert_eq!(surplus(&place, "pause"), [""; 0]);
+    container.end();
 }
 
 /// Connects to the attach socket at the path it is given, and prints how that ends.

@@ -1,5 +1,5 @@
 //! What managers can observe on the control socket, with a runtime that does as it is told. Runs as
-//! any user, but for `privileges`; two tests need a second user id, and fail where there is none to be had.
+//! any user, but for `hidden` and `privileges`; two tests need a second user id, and fail where there is none to be had.
 
 mod attach;
 mod busy;
@@ -12,6 +12,7 @@ mod exec;
 mod exec_bounds;
 mod exec_log;
 mod half;
+mod hidden;
 mod hooks;
 mod isolation;
 mod keep;

@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
-use std::process::{Command, Output};
 
 use conward_protocol::State;
-use conward_testkit::{Place, Record, Script, Step, conward, fake_runtime, wait_until};
+use conward_testkit::{Place, Record, Script, Step, fake_runtime, wait_until};
 
 use crate::client::Client;
 use crate::{launch, place};
@@ -72,11 +71,12 @@ fn assert_full(place: &Place, record: &str, full: u64) {
 #[test]
 fn two_capabilities_are_kept_and_children_have_all() {
     let full = all();
-    // As root of the host, as root of a user namespace, and without one capability from the beginning.
-    let ways: [(&[&str], u64); 3] = [
+    // As root of the host, as root of a user namespace, and without one capability or another from the beginning.
+    let ways: [(&[&str], u64); 4] = [
         (&[], full),
         (&["unshare", "--user", "--map-root-user"], u64::MAX),
         (&["setpriv", "--bounding-set", "-kill"], full & !(1 << 5)),
+        (&["setpriv", "--bounding-set", "-sys_ptrace"], full & !TRACE),
     ];
     for (prefix, full) in ways {
         let place = place();
@@ -150,22 +150,15 @@ fn state_names_what_is_held() {
     }
 }
 
-/// With no_new_privs an execve(2) gives nothing back, so nothing is dropped that the runtime will need. And a
-/// runtime that may trace nobody could not get at what it is handed by one that cannot be looked into.
+/// With no_new_privs an execve(2) gives nothing back, so nothing is dropped that the runtime will need.
 #[test]
 fn nothing_is_dropped_that_children_could_not_have_back() {
-    let without_ptrace = &["setpriv", "--bounding-set", "-sys_ptrace"][..];
-    for (prefix, full) in [(&["setpriv", "--no-new-privs"][..], all()), (without_ptrace, all() & !(1 << 19))]
-    {
-        keeps_all(prefix, full);
-    }
-}
-
-fn keeps_all(prefix: &[&str], full: u64) {
+    let full = all();
     let place = place();
     let script = Script::of([Step::AwaitStart, Step::Pause]).at("start", [Step::Record(place.path("start"))]);
     place.script(&script);
-    let mut running = launch(&place).through(prefix).exit_command("exit").start().created();
+    let launch = launch(&place).through(["setpriv", "--no-new-privs"]);
+    let mut running = launch.exit_command("exit").start().created();
     let supervisor = sets_of(running.monitor().pid());
     assert_eq!((supervisor.permitted, supervisor.effective), (full, full));
     let mut client = Client::connect(&place);
@@ -247,80 +240,6 @@ fn later_programs_cannot_have_themselves_spared() {
     let mut running = launch(&place).start().created();
     let mut client = Client::connect(&place);
     client.ok("start");
-    client.ok("kill KILL");
-    assert_eq!(running.status(), 137);
-}
-
-/// A user without any privilege has nothing to drop, and is looked after all the same.
-#[test]
-fn a_plain_user_has_nothing_to_drop() {
-    all();
-    // The user must be able to run the programs, wherever they were built.
-    let tools = tempfile::tempdir().expect("a directory");
-    fs::set_permissions(tools.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
-    let copy = |program: &Path| {
-        let path = tools.path().join(program.file_name().expect("a program"));
-        fs::copy(program, &path).expect("a copy");
-        path
-    };
-    let place = Place::new(copy(&conward()));
-    place.script(&Script::of([Step::AwaitStart, Step::out("x\n"), Step::Pause]));
-    for path in [".", "bundle", "exits", "persist", "sockets"] {
-        chown(place.path(path), Some(NOBODY), Some(NOBODY)).expect("chown");
-    }
-    let runtime = copy(&fake_runtime());
-    let launch = launch(&place).through(as_nobody(&[])).arg("-r").arg(runtime);
-    let mut running = launch.start().created();
-    let pid = running.monitor().pid();
-    assert_eq!(sets_of(pid).permitted, 0);
-    assert!(fs::read_to_string(format!("/proc/{pid}/status")).expect("status").contains("\nUid:\t65534\t"));
-    // The user's runtime, which has no privileges either, may look into it: it is handed descriptors that way.
-    assert_eq!(fs::metadata(format!("/proc/{pid}/fd")).expect("its descriptors").uid(), NOBODY);
-    let mut client = Client::connect(&place);
-    assert_eq!(client.state().capabilities, [""; 0]);
-    client.ok("start");
-    wait_until("it is logged", || place.log_records().len() == 1);
-    client.ok("stop timeout_ms=20000");
-    assert_eq!(running.status(), 143);
-}
-
-/// A process with these capabilities, and no more.
-fn confined(names: &[String], words: &[&str]) -> Command {
-    let mut bounds = "-all".to_owned();
-    for name in names {
-        bounds += &format!(",+{}", name.trim_start_matches("CAP_").to_lowercase());
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--bounding-set", &bounds]).args(words);
-    command
-}
-
-/// Who has as many capabilities as the supervisor, and its user id, could trace it (ptrace(2)): a
-/// container with `--pid=host`, say. What it may not do with the supervisor it may with others.
-#[test]
-fn who_can_do_as_much_cannot_look_into_it() {
-    all();
-    let place = place();
-    place.script(&Script::of([Step::AwaitStart, Step::Pause]));
-    let mut running = launch(&place).start().created();
-    let mut client = Client::connect(&place);
-    let held = client.state().capabilities;
-    let look = |pid: u32, file: &str| -> Output {
-        let path = format!("/proc/{pid}/{file}");
-        confined(&held, &["head", "-c", "1", &path]).output().expect("a look")
-    };
-    let mut other = confined(&held, &["sleep", "60"]).spawn().expect("a process");
-    let name = || fs::read_to_string(format!("/proc/{}/comm", other.id())).unwrap_or_default();
-    wait_until("it has dropped what it has not", || name() == "sleep\n");
-    let supervisor = running.monitor().pid().cast_unsigned();
-    for file in ["environ", "maps", "fd/0", "auxv"] {
-        assert!(look(other.id(), file).status.success(), "{file} of a process that is no supervisor");
-        let refused = look(supervisor, file);
-        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(text.contains("Permission denied"), "{file}: {text}");
-    }
-    other.kill().and_then(|()| other.wait()).expect("its end");
-    assert_eq!(client.state().state, State::Created);
     client.ok("kill KILL");
     assert_eq!(running.status(), 137);
 }
