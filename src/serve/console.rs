@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::sys::socket::SockType;
 
 use crate::error::{Error, reason};
 use crate::sys::file::remove;
-use crate::sys::{random, socket};
+use crate::sys::{fds, random, socket};
 
 /// The longest path that fits into `sun_path` with its NUL (unix(7)).
 const SUN_PATH_MAX: usize = 107;
@@ -23,8 +23,8 @@ pub struct Console {
     state: State,
     path: PathBuf,
     argument: String,
-    /// Keeps [`Console::argument`] valid where it goes through this process's descriptor table.
-    _dir: Option<File>,
+    /// The socket's entry, where [`Console::argument`] means the runtime's descriptor of this number.
+    entry: Option<File>,
 }
 
 #[derive(Debug)]
@@ -48,7 +48,8 @@ pub enum Came {
 impl Console {
     /// Makes the socket `DIR/conmon-term.RANDOM`, mode 0700. The directory is often one that all
     /// share, so nothing that stands there is touched. Its path may be of any length: where the
-    /// socket's would not fit, the runtime gets a way through `/proc`.
+    /// socket's would not fit, the runtime is [`handed`](Console::handed) the socket. Not the directory: a
+    /// container whose runtime leaks that could get out by it (runc CVE-2024-21626).
     ///
     /// # Errors
     ///
@@ -69,13 +70,13 @@ impl Console {
             state: State::Over,
             argument: dir.join(&name).to_string_lossy().into_owned(),
             path: dir.join(&name),
-            _dir: None,
+            entry: None,
         };
         socket::listen(&listener, 1).map_err(doing)?;
         if console.argument.len() > SUN_PATH_MAX || console.path.to_str().is_none() {
-            let dir = File::open(dir).map_err(doing)?;
-            console.argument = format!("/proc/{}/fd/{}/{name}", std::process::id(), dir.as_raw_fd());
-            console._dir = Some(dir);
+            let entry = socket::open_path(&console.path, libc::O_NOFOLLOW).map_err(doing)?;
+            console.argument = fds::path(entry.as_fd());
+            console.entry = Some(entry);
         }
         console.state = State::Listening(listener);
         Ok(console)
@@ -84,6 +85,11 @@ impl Console {
     /// What the runtime gets as `--console-socket`.
     pub fn argument(&self) -> &str {
         &self.argument
+    }
+
+    /// What the runtime must have under the number that it has here.
+    pub fn handed(&self) -> Option<BorrowedFd<'_>> {
+        self.entry.as_ref().map(AsFd::as_fd)
     }
 
     /// What to watch for something to read; changes once, with [`Came::Connection`].

@@ -24,7 +24,7 @@ const KEPT: [(u32, &str); 4] = [
 ];
 
 impl Supervisor {
-    /// Becomes one that cannot be looked into, and drops what is not [`KEPT`].
+    /// Drops what is not [`KEPT`].
     pub(super) fn give_up_privileges(&self) {
         if let Err(error) = self.inherited.keep() {
             log::warn!("cannot keep descriptors from later programs: {}", reason(&error));
@@ -36,15 +36,6 @@ impl Supervisor {
 
     fn drop_capabilities(&self) -> std::io::Result<()> {
         let held = capability::held()?;
-        // The runtime is handed files by `/proc/PID/fd` of the supervisor. That of one which cannot be looked
-        // into takes this capability; a plain user's has none.
-        if !held.permitted.has(SYS_PTRACE) {
-            log::debug!("no capability is dropped: the runtime would have to trace the supervisor");
-            return Ok(());
-        }
-        // First: who has few capabilities may be traced by any process of its user that has as many (ptrace(2)),
-        // which without a user namespace the container may be.
-        capability::hide()?;
         if !capability::children_regain(&held) {
             log::debug!("no capability is dropped: the runtime could not have it back");
             return Ok(());

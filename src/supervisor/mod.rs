@@ -162,6 +162,11 @@ pub fn run(plan: Box<Plan>, said: Receiver<Said>) -> Result<u8, Error> {
 /// A frame of its own: what a launch needs of the stack is not to stay with the supervisor.
 #[inline(never)]
 fn stand_up(plan: Plan, said: Receiver<Said>) -> Result<Box<Supervisor>, Error> {
+    // Before `protect_from_oom`: what that lowers, an undumpable child of a plain user could not raise again
+    // between clone(2) and execve(2), since its `oom_score_adj` is root's. So this user cannot lower it either.
+    if let Err(error) = sys::capability::hide() {
+        log::warn!("cannot keep others from looking into the supervisor: {}", reason(&error));
+    }
     let pipes = [plan.report.sync_pipe, plan.report.start_pipe, plan.report.attach_pipe];
     let pipes: Vec<_> = pipes.into_iter().flatten().collect();
     let inherited =

@@ -93,14 +93,16 @@ impl Supervisor {
         let set_listen_pid = launch::listen_pid(listen_pid.as_deref(), replace, process::own_pid())
             .and_then(|set| launch::forget_pid_file(&self.plan.runtime.pid_file).map(|()| set))
             .map_err(|error| error.text().to_owned())?;
+        let console = self.container.console.as_ref();
+        let handed = console.and_then(Console::handed);
         let spawned = Spawn {
             program: &self.plan.runtime.program,
-            argv: &launch::argv(&self.plan, self.container.console.as_ref().map(Console::argument)),
+            argv: &launch::argv(&self.plan, console.map(Console::argument)),
             stdio: launch::ends(self.plan.stdio, &self.container.theirs, &self.null, fds::standard()),
             die_with_supervisor: true,
             oom_score_adj: self.oom_score.as_deref(),
             set_listen_pid,
-            extra: Extra::default(),
+            extra: Extra { handed: handed.as_slice(), ..Extra::default() },
         }
         .start();
         self.container.theirs = [None, None, None];

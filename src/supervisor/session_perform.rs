@@ -75,15 +75,22 @@ impl Supervisor {
         let pid_file = launch.pid_file.display().to_string();
         // Names come again with each supervisor, and the directory outlives one that was killed.
         launch::forget_pid_file(&pid_file).map_err(|error| error.text().to_owned())?;
-        let console = session.process.console.as_ref().map(Console::argument);
+        let console = session.process.console.as_ref();
+        let handed: Vec<_> =
+            console.and_then(Console::handed).into_iter().chain([launch.spec.as_fd()]).collect();
         let spawned = Spawn {
             program: &self.plan.runtime.program,
-            argv: &launch::exec_argv(&self.plan, &pid_file, &launch.spec_path(), console),
+            argv: &launch::exec_argv(
+                &self.plan,
+                &pid_file,
+                &launch.spec_path(),
+                console.map(Console::argument),
+            ),
             stdio: theirs.each_ref().map(|end| end.as_ref().map_or(null, AsFd::as_fd)),
             die_with_supervisor: true,
             oom_score_adj: self.oom_score.as_deref(),
             set_listen_pid: false,
-            extra: Extra::default(),
+            extra: Extra { handed: &handed, ..Extra::default() },
         }
         .start();
         launch.runtime = spawned.as_ref().ok().copied();

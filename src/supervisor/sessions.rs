@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::os::fd::AsRawFd;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -19,8 +19,8 @@ use crate::data::ChannelId;
 use crate::pid::Pid;
 use crate::serve::control::ControlId;
 use crate::sink::Sinks;
+use crate::sys::fds;
 use crate::sys::file::remove;
-use crate::sys::process;
 
 /// A session, from its request until its end is told.
 pub(super) struct Session {
@@ -57,9 +57,9 @@ pub(super) struct Launch {
 }
 
 impl Launch {
-    /// Where the runtime finds the process object.
+    /// Where a runtime finds the process object that is handed it.
     pub fn spec_path(&self) -> String {
-        format!("/proc/{}/fd/{}", process::own_pid(), self.spec.as_raw_fd())
+        fds::path(self.spec.as_fd())
     }
 }
 

@@ -64,6 +64,12 @@ pub fn standard() -> [BorrowedFd<'static>; 3] {
     [0, 1, 2].map(|number| unsafe { BorrowedFd::borrow_raw(number) })
 }
 
+/// The path of an open file for the process that has it under this number: this one, or a program that is
+/// [handed](super::spawn::Extra) it.
+pub fn path(fd: BorrowedFd<'_>) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
+}
+
 /// Makes reads and writes of the open file behind `fd` return instead of waiting.
 pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     let fd = fd.as_fd();

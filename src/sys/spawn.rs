@@ -42,6 +42,9 @@ pub struct Extra<'a> {
     pub session: bool,
     /// Its descriptors from 3 on.
     pub fds: &'a [BorrowedFd<'a>],
+    /// Descriptors that it finds under the numbers which they have here, above all of those. No other program
+    /// gets them.
+    pub handed: &'a [BorrowedFd<'a>],
     /// `NAME=VALUE`: added to the environment, or in the place of what has this name there.
     pub variables: &'a [String],
 }
@@ -56,6 +59,9 @@ struct Child {
     /// What becomes descriptors from 3 on: numbers above all of those.
     fds: *const c_int,
     fds_count: c_int,
+    /// What stays open under its own number.
+    handed: *const c_int,
+    handed_count: usize,
     die_with_supervisor: bool,
     oom_score_adj: Option<(*const c_void, usize)>,
     /// Where the digits of LISTEN_PID go, NUL included.
@@ -90,6 +96,7 @@ impl Spawn<'_> {
         let fds = self.extra.fds.iter().map(|fd| above(*fd, self.extra.fds.len()));
         let fds = fds.collect::<io::Result<Vec<OwnedFd>>>()?;
         let numbers: Vec<c_int> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+        let handed: Vec<c_int> = self.extra.handed.iter().map(AsRawFd::as_raw_fd).collect();
         let mut child = Child {
             program: program.as_ptr(),
             argv: argv.as_ptr(),
@@ -99,6 +106,8 @@ impl Spawn<'_> {
             fds: numbers.as_ptr(),
             fds_count: c_int::try_from(numbers.len())
                 .map_err(|_| io::Error::from_raw_os_error(libc::E2BIG))?,
+            handed: handed.as_ptr(),
+            handed_count: handed.len(),
             die_with_supervisor: self.die_with_supervisor,
             oom_score_adj: self.oom_score_adj.map(|s| (s.as_ptr().cast::<c_void>(), s.len())),
             listen_pid: digits,
@@ -151,7 +160,8 @@ extern "C" fn become_program(child: *mut c_void) -> c_int {
             // It leads no group, being new, so this cannot fail.
             libc::setsid();
         }
-        if set_stdio(child.stdio) && set_more(child.fds, child.fds_count) {
+        let set = set_stdio(child.stdio) && set_more(child.fds, child.fds_count);
+        if set && hand_over(child.handed, child.handed_count) {
             // As late as can be: a signal that stops the child here stops its parent too.
             set_mask(0);
             libc::execve(child.program, child.argv, child.envp);
@@ -198,6 +208,14 @@ unsafe fn set_more(fds: *const c_int, count: c_int) -> bool {
         }
     }
     true
+}
+
+/// # Safety
+/// Only in the child. `handed` must point to that many descriptors.
+unsafe fn hand_over(handed: *const c_int, count: usize) -> bool {
+    // SAFETY: the caller's promise; F_SETFD takes an integer. The parent's table is another one (no
+    // CLONE_FILES), so its descriptors stay close-on-exec.
+    (0..count).all(|at| unsafe { libc::fcntl(*handed.add(at), libc::F_SETFD, 0) } >= 0)
 }
 
 /// The same open file under a number that is not one of the first `count` from 3 on.

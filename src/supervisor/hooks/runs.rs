@@ -105,7 +105,7 @@ impl Supervisor {
             die_with_supervisor: true,
             oom_score_adj: self.oom_score.as_deref(),
             set_listen_pid: false,
-            extra: Extra { session: true, fds: &fds, variables: &variables },
+            extra: Extra { session: true, fds: &fds, variables: &variables, ..Extra::default() },
         }
         .start()?;
         let due = begun + hook.timeout;

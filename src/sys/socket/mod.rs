@@ -152,7 +152,13 @@ pub fn send_to(socket: BorrowedFd<'_>, to: &OsStr, bytes: &[u8]) -> io::Result<(
     Ok(())
 }
 
-fn open_path(path: &Path, flags: i32) -> io::Result<File> {
+/// The entry at `path`, of whatever kind, close-on-exec: not to be read or written, but to be reached by a
+/// short path ([`fds::path`](super::fds::path)). `flags` are those of open(2) that go with O_PATH.
+///
+/// # Errors
+///
+/// Those of open(2).
+pub fn open_path(path: &Path, flags: i32) -> io::Result<File> {
     // With O_PATH the access mode is ignored (open(2)); std wants one to be named.
     File::options().read(true).custom_flags(libc::O_PATH | flags).open(path)
 }
