@@ -8,6 +8,7 @@ mod end;
 mod exec;
 mod lifecycle;
 mod memory;
+mod plain;
 mod privileges;
 mod sessions;
 mod streams;

@@ -1,7 +1,7 @@
 //! What real runc and its containers get of the supervisor: all capabilities, and no descriptor.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use conward_testkit::bundle;
 use conward_testkit::runc::{Container, LIMIT};
@@ -12,6 +12,10 @@ use crate::control::Manager;
 
 /// Lists the descriptors of a shell, one name a line. The shell itself has opened none but the directory.
 const LIST: &str = "for fd in /proc/$$/fd/*; do [ -e $fd ] && echo fd ${fd##*/}; done; echo done";
+
+/// The name of a directory in which no socket has a path that fits into an address.
+pub const LONG: &str =
+    "control-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 /// The descriptors in a list made by [`LIST`], without the one that a shell keeps for itself.
 fn listed(text: &str) -> Vec<u32> {
@@ -41,6 +45,34 @@ fn no_descriptor_reaches_the_container() {
             text.lines().map(|line| line.splitn(4, ' ').nth(3).unwrap_or("").to_owned() + "\n").collect();
         assert_eq!(listed(&text), [0, 1, 2], "exec, terminal: {terminal}");
         assert!(container.runc(&["kill", &container.id, "KILL"]).status.success());
+        assert_eq!(container.exit_file(), "137");
+    }
+}
+
+/// What the runtime is handed for a session stays with it: the process, and the console socket, if its path is
+/// too long for an address (unix(7)).
+#[test]
+fn no_descriptor_reaches_a_session() {
+    for dir in ["control", LONG] {
+        let container = Container::new(&["sleep", "1000"]);
+        let control = container.path(dir);
+        let (_supervisor, _) = container.run(&["--control-dir", &control.display().to_string()]);
+        if dir == LONG {
+            // The way of the test itself.
+            symlink(&control, container.path("control")).expect("a link");
+        }
+        let mut manager = Manager::connect(&container);
+        for (at, terminal) in [false, true].into_iter().enumerate() {
+            let process = bundle::process(&["sh", "-c", &format!("{LIST}; ! tty; exit 7")], terminal);
+            let request = json!({"op": "exec", "process": process, "log": true, "id": "s"});
+            manager.done(&request.to_string());
+            assert_eq!(manager.done("wait exec=s")["exit"], json!({"code": 7}));
+            let logged = container.logged("stdout");
+            let text = logged.split("done").nth(at).expect("its list");
+            assert_eq!(listed(text), [0, 1, 2], "{dir}, terminal: {terminal}");
+            assert_eq!(logged.ends_with("/dev/pts/0\n"), terminal, "{logged}");
+        }
+        manager.done("kill KILL");
         assert_eq!(container.exit_file(), "137");
     }
 }
