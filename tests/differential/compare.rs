@@ -30,7 +30,9 @@ pub fn compare(scenario: &str, run: fn(&mut Subject)) {
     // Side by side: each waits for processes most of the time.
     std::thread::scope(|scope| {
         for subject in &mut subjects {
-            scope.spawn(|| run(subject));
+            // A panic tells the thread's name.
+            let thread = std::thread::Builder::new().name(subject.program.display().to_string());
+            thread.spawn_scoped(scope, || run(subject)).expect("a thread");
         }
     });
     let [theirs, ours] = subjects.map(|subject| subject.facts);

@@ -23,10 +23,13 @@ pub fn good_lines(subject: &mut Subject) {
 pub fn bad_lines(subject: &mut Subject) {
     for line in ["x\n", "1 2\n", "1 1001 80\n", "1 -1 80\n", "3 24 80\n", "1 0x10 80\n", "1 2.5 80\n", "\n"] {
         let place = subject.place();
-        let (_running, client) = Running::of_sizes(&place);
+        let (mut running, client) = Running::of_sizes(&place);
+        let pid = running.monitor().pid();
         place.ctl(line.as_bytes());
-        // The reference drops what follows a refused line in the same read: let it read first.
-        conward_testkit::wait_until("the fifo is empty", || fifo_is_empty(&place));
+        // The reference drops what comes before it is done with a refused line.
+        conward_testkit::wait_until("the line is read", || {
+            fifo_is_empty(&place) && conward_testkit::state_of(pid) == Some('S')
+        });
         place.ctl(b"1 1 90\n");
         subject.note(line, last(&client));
     }
