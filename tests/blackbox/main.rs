@@ -1,5 +1,5 @@
-//! What callers can observe of conward, with a runtime that does as it is told. No test needs root,
-//! but without it some need user namespaces.
+//! What callers can observe of conward, with a runtime that does as it is told. Those that look into
+//! the supervisor, at its descriptors say, need root, if only of a user namespace; without it some others make one.
 //!
 //! With `CONWARD_BIN=/usr/bin/conmon` the same tests look at the reference: most of them pass, and
 //! those that fail there are the faults which conward does not repeat.

@@ -1,5 +1,6 @@
-//! What managers can observe on the control socket, with a runtime that does as it is told. Runs as
-//! any user, but for `hidden` and `privileges`; two tests need a second user id, and fail where there is none to be had.
+//! What managers can observe on the control socket, with a runtime that does as it is told. Tests that look into
+//! the supervisor, at its descriptors say, need root, if only of a user namespace. `hidden` and `privileges` need that
+//! of the host, and two others a second user id; they fail where there is none to be had.
 
 mod attach;
 mod busy;
