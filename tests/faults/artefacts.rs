@@ -18,7 +18,8 @@ const ERRORS: [&str; 3] = ["EDQUOT", "EIO", "EROFS"];
 const AT_ONCE: usize = 4;
 
 /// The calls that write, make, name or sync a file.
-const CALLS: [&str; 10] = [
+const CALLS: [&str; 11] = [
+    "open",
     "openat",
     "write",
     "pwrite64",
@@ -33,7 +34,8 @@ const CALLS: [&str; 10] = [
 
 fn is_of_an_artefact(call: &Call) -> bool {
     let places = ["/ctr.log", "/persist", "/exits", "/control/"];
-    let makes = call.name != "openat" || call.text.contains("O_CREAT") || call.text.contains("O_TMPFILE");
+    let makes =
+        !call.name.starts_with("open") || call.text.contains("O_CREAT") || call.text.contains("O_TMPFILE");
     CALLS.contains(&call.name.as_str()) && makes && places.iter().any(|place| call.text.contains(place))
 }
 

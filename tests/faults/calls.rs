@@ -20,8 +20,8 @@ pub fn errors(call: &Call) -> Option<&'static [&'static str]> {
     let fd = call.text.split(',').next().unwrap_or_default();
     let passing = ["<pipe:", "<socket:", "<anon_inode:"].iter().any(|kind| fd.contains(kind));
     Some(match call.name.as_str() {
-        "openat" if flags("O_CREAT") => &["ENOSPC", "EACCES", "EMFILE", "EROFS", "EIO", "EINTR"],
-        "openat" => &["EMFILE", "ENOENT", "EACCES", "EINTR"],
+        "open" | "openat" if flags("O_CREAT") => &["ENOSPC", "EACCES", "EMFILE", "EROFS", "EIO", "EINTR"],
+        "open" | "openat" => &["EMFILE", "ENOENT", "EACCES", "EINTR"],
         // EAGAIN where there is something would be a lie, which no kernel tells.
         "read" if passing => &["EINTR"],
         "read" | "pread64" | "readv" => &["EIO", "EINTR"],
@@ -37,15 +37,14 @@ pub fn errors(call: &Call) -> Option<&'static [&'static str]> {
         "fsync" => &["EIO", "ENOSPC"],
         "fallocate" => &["ENOSPC", "EDQUOT", "EOPNOTSUPP", "EINTR"],
         "ftruncate" => &["EIO", "EINTR"],
-        "fchmod" | "fchmodat" => &["EPERM", "EROFS"],
+        "chmod" | "fchmod" | "fchmodat" => &["EPERM", "EROFS"],
         "rename" | "renameat" | "renameat2" | "linkat" | "symlinkat" | "symlink" => {
             &["ENOSPC", "EIO", "EROFS", "EDQUOT"]
         }
         "unlink" | "unlinkat" | "rmdir" => &["EACCES", "EROFS", "EIO"],
-        "mkdir" | "mknodat" => &["ENOSPC", "EACCES", "EROFS"],
-        "statx" | "newfstatat" | "fstat" | "readlink" | "access" | "faccessat2" | "lseek" => {
-            &["EACCES", "EIO", "ENOMEM"]
-        }
+        "mkdir" | "mknod" | "mknodat" => &["ENOSPC", "EACCES", "EROFS"],
+        "stat" | "lstat" | "statx" | "newfstatat" | "fstat" | "readlink" | "access" | "faccessat2"
+        | "lseek" => &["EACCES", "EIO", "ENOMEM"],
         "getdents64" | "getcwd" => &["ENOENT", "ENOMEM"],
         "socket" | "socketpair" | "pipe2" | "eventfd2" | "epoll_create1" | "memfd_create" | "signalfd4"
         | "dup" | "dup2" | "dup3" | "inotify_init1" => &["EMFILE", "ENFILE", "ENOMEM"],
@@ -59,7 +58,7 @@ pub fn errors(call: &Call) -> Option<&'static [&'static str]> {
         "getsockopt" | "setsockopt" | "shutdown" => &["ENOBUFS"],
         "epoll_ctl" if flags("EPOLL_CTL_DEL") => &["ENOENT"],
         "epoll_ctl" => &["ENOMEM", "ENOSPC"],
-        "epoll_wait" => &["EINTR"],
+        "epoll_wait" | "epoll_pwait" => &["EINTR"],
         "poll" | "ppoll" => &["EINTR", "ENOMEM"],
         "clone" | "clone3" | "fork" | "vfork" => &["EAGAIN", "ENOMEM"],
         "wait4" | "waitid" => &["EINTR"],
