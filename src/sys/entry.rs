@@ -34,6 +34,8 @@ pub use program;
 /// # Safety
 /// `words` must point to `count` strings that last as long as the process.
 pub unsafe fn begin(count: c_int, words: *const *const c_char) -> Vec<OsString> {
+    #[cfg(all(target_env = "musl", target_feature = "crt-static", target_pointer_width = "64"))]
+    seal();
     signals::ignore_broken_pipes();
     open_standard_streams();
     (0..usize::try_from(count).unwrap_or(0))
@@ -41,6 +43,30 @@ pub unsafe fn begin(count: c_int, words: *const *const c_char) -> Vec<OsString> 
         .map(|at| unsafe { CStr::from_ptr(*words.add(at)) })
         .map(|word| OsStr::from_bytes(word.to_bytes()).to_owned())
         .collect()
+}
+
+/// Makes read-only what only relocation had to write to (PT_GNU_RELRO, elf(5)). A dynamic loader does that, and the
+/// start of a static program of glibc's, but not that of musl's. If it fails, the program works all the same.
+#[cfg(all(target_env = "musl", target_feature = "crt-static", target_pointer_width = "64"))]
+fn seal() {
+    unsafe extern "C" {
+        /// The linker's name for the beginning of the program, which is what addresses in it count from.
+        static __ehdr_start: libc::Elf64_Ehdr;
+    }
+    // SAFETY: the header is mapped and says where the table is, in the same page as itself, and how long; nothing
+    // writes to the range after relocation, which is done. Of its last page other data may have a part.
+    unsafe {
+        let page = libc::getauxval(libc::AT_PAGESZ) as usize;
+        let base = &raw const __ehdr_start;
+        let table = base.byte_add(__ehdr_start.e_phoff as usize).cast::<libc::Elf64_Phdr>();
+        let headers = std::slice::from_raw_parts(table, usize::from(__ehdr_start.e_phnum));
+        for relro in headers.iter().filter(|header| header.p_type == libc::PT_GNU_RELRO) {
+            let start = base.addr() + relro.p_vaddr as usize;
+            let end = (start + relro.p_memsz as usize) / page * page;
+            let start = start / page * page;
+            libc::mprotect(base.with_addr(start).cast_mut().cast(), end - start, libc::PROT_READ);
+        }
+    }
 }
 
 /// Puts /dev/null where a standard stream is closed. If even that fails, nothing can be done or told.

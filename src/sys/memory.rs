@@ -8,12 +8,15 @@ const STACK_BYTES: usize = 256 * 1024;
 const STACK_MARGIN: usize = 512;
 const PAGE: usize = 4096;
 
-/// Gives free pages of the heap (malloc_trim(3)) and unused pages of the stack back to the kernel.
-/// To be called from a shallow frame.
+/// Gives free pages of the heap and unused pages of the stack back to the kernel. The heap of musl does that by
+/// itself, glibc's has to be told (malloc_trim(3)). To be called from a shallow frame.
 #[inline(never)]
 pub fn trim() {
+    #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim takes a number and moves nothing that is allocated.
-    unsafe { libc::malloc_trim(0) };
+    unsafe {
+        libc::malloc_trim(0)
+    };
     let here = std::hint::black_box(0u8);
     let top = (&raw const here).addr().saturating_sub(STACK_MARGIN) & !(PAGE - 1);
     let bottom = top.saturating_sub(STACK_BYTES);

@@ -3,6 +3,8 @@
 
 pub mod capability;
 pub mod clock;
+#[cfg(all(target_arch = "x86_64", any(target_env = "musl", test)))]
+mod copy;
 pub mod entry;
 pub mod fds;
 pub mod file;

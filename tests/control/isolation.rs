@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use conward_protocol::{Exit, Request};
-use conward_testkit::{Host, Place, Record, Script, Step, descriptors, wait_until};
+use conward_testkit::{Host, Place, Record, Script, Step, conward, descriptors, wait_until};
 
 use crate::client::Client;
 use crate::exec::{exec, named, on_terminal};
@@ -242,4 +242,46 @@ fn signals_go_by_handle_and_never_after_the_end() {
     let sent: Vec<&str> = trace.lines().filter(own).collect();
     assert_eq!(sent.len(), 1, "{sent:?}");
     assert!(sent[0].contains("pidfd_send_signal(") && sent[0].contains("SIGUSR2"), "{sent:?}");
+}
+
+/// The range of PT_GNU_RELRO (elf(5)), relative to where the program is mapped.
+fn relocated(program: &[u8]) -> (u64, u64) {
+    let number = |at: usize, bytes: usize| {
+        program[at..at + bytes].iter().rev().fold(0u64, |number, byte| number << 8 | u64::from(*byte))
+    };
+    let (table, count) = (number(32, 8) as usize, number(56, 2) as usize);
+    let header = (0..count).map(|nth| table + nth * 56).find(|at| number(*at, 4) == 0x6474_e552);
+    let header = header.expect("a PT_GNU_RELRO");
+    let start = number(header + 16, 8);
+    (start, start + number(header + 40, 8))
+}
+
+/// With a pointer to a function in them, an error that writes to the wrong place would be one that jumps there.
+#[test]
+fn what_only_relocation_wrote_is_read_only() {
+    let place = place();
+    place.script(&Script::of([Step::Pause]));
+    let mut running = launch(&place).start().created();
+    let program = fs::read(conward()).expect("the program");
+    let maps = format!("/proc/{}/maps", running.monitor().pid());
+    let maps = fs::read_to_string(maps).expect("its mappings");
+    let name = conward().canonicalize().expect("its path");
+    let mapped: Vec<(u64, u64, &str)> = maps
+        .lines()
+        .filter(|line| line.ends_with(name.to_str().expect("UTF-8")))
+        .map(|line| {
+            let (range, rest) = line.split_once(' ').expect("a range");
+            let (start, end) = range.split_once('-').expect("two addresses");
+            let address = |text| u64::from_str_radix(text, 16).expect("an address");
+            (address(start), address(end), &rest[..4])
+        })
+        .collect();
+    let base = mapped.iter().map(|range| range.0).min().expect("the program's own");
+    let (start, end) = relocated(&program);
+    let page = 4096;
+    let (start, end) = (base + start / page * page, base + end / page * page);
+    let within: Vec<_> = mapped.iter().filter(|range| range.0 < end && range.1 > start).collect();
+    assert!(!within.is_empty(), "{start:x}-{end:x} of {maps}");
+    assert!(within.iter().all(|range| range.2 == "r--p"), "{start:x}-{end:x} of {maps}");
+    running.abandon();
 }
