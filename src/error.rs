@@ -42,33 +42,75 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// The words of strerror(3), without ` (os error N)` after them: callers match on them.
+/// The words of glibc's strerror(3), whichever C library the program is built with, without ` (os error N)` after
+/// them: callers match on them.
 pub fn reason(error: &io::Error) -> String {
+    let Some(number) = error.raw_os_error() else { return error.to_string() };
+    if let Some((_, words)) = WORDS.iter().find(|(other, _)| *other == number) {
+        return (*words).to_owned();
+    }
     let mut text = error.to_string();
-    if let Some(number) = error.raw_os_error()
-        && let Some(words) = text.strip_suffix(&format!(" (os error {number})"))
-    {
+    if let Some(words) = text.strip_suffix(&format!(" (os error {number})")) {
         text.truncate(words.len());
     }
     text
 }
 
+/// What glibc calls errors for which musl has other words; those of terminals and streams of old, and of loaders, come
+/// to no supervisor.
+const WORDS: [(i32, &str); 29] = [
+    (libc::EIO, "Input/output error"),
+    (libc::ECHILD, "No child processes"),
+    (libc::ENOMEM, "Cannot allocate memory"),
+    (libc::EBUSY, "Device or resource busy"),
+    (libc::EXDEV, "Invalid cross-device link"),
+    (libc::EMFILE, "Too many open files"),
+    (libc::ENOTTY, "Inappropriate ioctl for device"),
+    (libc::ESPIPE, "Illegal seek"),
+    (libc::EDEADLOCK, "Resource deadlock avoided"),
+    (libc::ENAMETOOLONG, "File name too long"),
+    (libc::ELOOP, "Too many levels of symbolic links"),
+    (libc::ETIME, "Timer expired"),
+    (libc::EOVERFLOW, "Value too large for defined data type"),
+    (libc::ENOTSOCK, "Socket operation on non-socket"),
+    (libc::EMSGSIZE, "Message too long"),
+    (libc::ENOTSUP, "Operation not supported"),
+    (libc::EADDRINUSE, "Address already in use"),
+    (libc::EADDRNOTAVAIL, "Cannot assign requested address"),
+    (libc::ENETUNREACH, "Network is unreachable"),
+    (libc::ECONNABORTED, "Software caused connection abort"),
+    (libc::EISCONN, "Transport endpoint is already connected"),
+    (libc::ENOTCONN, "Transport endpoint is not connected"),
+    (libc::ESHUTDOWN, "Cannot send after transport endpoint shutdown"),
+    (libc::ETIMEDOUT, "Connection timed out"),
+    (libc::EHOSTUNREACH, "No route to host"),
+    (libc::EINPROGRESS, "Operation now in progress"),
+    (libc::EUCLEAN, "Structure needs cleaning"),
+    (libc::EDQUOT, "Disk quota exceeded"),
+    (libc::EOWNERDEAD, "Owner died"),
+];
+
 #[cfg(test)]
 mod tests {
-    use super::reason;
+    use super::{WORDS, reason};
     use std::io::Error;
 
     #[test]
-    fn reasons_are_in_the_words_of_libc() {
-        let table = [
-            (libc::EBADF, "Bad file descriptor"),
-            (libc::EAGAIN, "Resource temporarily unavailable"),
-            (libc::ELOOP, "Too many levels of symbolic links"),
-            (libc::EXDEV, "Invalid cross-device link"),
-        ];
-        for (number, words) in table {
+    fn reasons_are_in_the_words_of_glibc() {
+        let table =
+            [(libc::EBADF, "Bad file descriptor"), (libc::EAGAIN, "Resource temporarily unavailable")];
+        for (number, words) in table.into_iter().chain(WORDS) {
             assert_eq!(reason(&Error::from_raw_os_error(number)), words);
         }
         assert_eq!(reason(&Error::other("no space")), "no space");
+    }
+
+    /// Where both can be compared, they are the same.
+    #[cfg(target_env = "gnu")]
+    #[test]
+    fn the_words_are_those_of_this_libc() {
+        for (number, words) in WORDS {
+            assert_eq!(Error::from_raw_os_error(number).to_string(), format!("{words} (os error {number})"));
+        }
     }
 }

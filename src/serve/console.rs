@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
 use nix::sys::socket::SockType;
 
 use crate::error::{Error, reason};
@@ -74,7 +75,7 @@ impl Console {
         };
         socket::listen(&listener, 1).map_err(doing)?;
         if console.argument.len() > SUN_PATH_MAX || console.path.to_str().is_none() {
-            let entry = socket::open_path(&console.path, libc::O_NOFOLLOW).map_err(doing)?;
+            let entry = socket::open_path(&console.path, OFlag::O_NOFOLLOW).map_err(doing)?;
             console.argument = fds::path(entry.as_fd());
             console.entry = Some(entry);
         }

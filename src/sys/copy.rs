@@ -159,6 +159,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    // SAFETY: it has C's signature and, as far as the caller can tell, does what C's does.
     unsafe extern "C" {
         fn conward_memmove(to: *mut c_void, from: *const c_void, count: usize) -> *mut c_void;
     }

@@ -49,6 +49,7 @@ pub unsafe fn begin(count: c_int, words: *const *const c_char) -> Vec<OsString> 
 /// start of a static program of glibc's, but not that of musl's. If it fails, the program works all the same.
 #[cfg(all(target_env = "musl", target_feature = "crt-static", target_pointer_width = "64"))]
 fn seal() {
+    // SAFETY: every linker for ELF defines it, at the header.
     unsafe extern "C" {
         /// The linker's name for the beginning of the program, which is what addresses in it count from.
         static __ehdr_start: libc::Elf64_Ehdr;

@@ -283,5 +283,8 @@ fn what_only_relocation_wrote_is_read_only() {
     let within: Vec<_> = mapped.iter().filter(|range| range.0 < end && range.1 > start).collect();
     assert!(!within.is_empty(), "{start:x}-{end:x} of {maps}");
     assert!(within.iter().all(|range| range.2 == "r--p"), "{start:x}-{end:x} of {maps}");
-    running.abandon();
+    let mut client = Client::connect(&place);
+    client.ok("start");
+    client.ok("kill KILL");
+    assert_eq!(running.status(), 137);
 }

@@ -51,7 +51,7 @@ fn bind_in(path: &Path, kind: SockType, mode: u32, replace: bool) -> io::Result<
         let entry = Entry { dir: AT_FDCWD, name: path.as_os_str(), address: address? };
         return entry.bind(path, kind, mode, replace);
     }
-    let dir = open_path(parent, libc::O_DIRECTORY)?;
+    let dir = open_path(parent, OFlag::O_DIRECTORY)?;
     let address = UnixAddr::new(&by_number(&dir).join(name))?;
     Entry { dir: dir.as_fd(), name, address }.bind(path, kind, mode, replace)
 }

@@ -7,14 +7,15 @@ use std::fs::File;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::cmsg_space;
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{
     self, AddressFamily, Backlog, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
 };
+use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
 
 use crate::error::reason;
@@ -140,7 +141,7 @@ pub fn send_to(socket: BorrowedFd<'_>, to: &OsStr, bytes: &[u8]) -> io::Result<(
         [b'@', name @ ..] => UnixAddr::new_abstract(name)?,
         _ => match UnixAddr::new(Path::new(to)) {
             Err(Errno::ENAMETOOLONG) => {
-                target = open_path(Path::new(to), 0)?;
+                target = open_path(Path::new(to), OFlag::empty())?;
                 UnixAddr::new(&by_number(&target))?
             }
             address => address?,
@@ -158,9 +159,9 @@ pub fn send_to(socket: BorrowedFd<'_>, to: &OsStr, bytes: &[u8]) -> io::Result<(
 /// # Errors
 ///
 /// Those of open(2).
-pub fn open_path(path: &Path, flags: i32) -> io::Result<File> {
-    // With O_PATH the access mode is ignored (open(2)); std wants one to be named.
-    File::options().read(true).custom_flags(libc::O_PATH | flags).open(path)
+pub fn open_path(path: &Path, flags: OFlag) -> io::Result<File> {
+    // Not by std, which takes O_PATH for an access mode where musl does.
+    Ok(open(path, OFlag::O_PATH | OFlag::O_CLOEXEC | flags, Mode::empty())?.into())
 }
 
 fn by_number(fd: &File) -> PathBuf {

@@ -20,8 +20,8 @@ use crate::readable;
 /// The number of the listener in the supervisor, which it gets before its execve(2): one that nobody uses.
 const LISTENER: i32 = 900;
 /// `SECCOMP_IOCTL_NOTIF_RECV` and `_SEND`: `_IOWR('!', 0, struct seccomp_notif)`, and 1 with the response.
-const RECEIVE: libc::c_ulong = 0xc050_2100;
-const SEND: libc::c_ulong = 0xc018_2101;
+const RECEIVE: libc::Ioctl = 0xc050_2100_u32 as _;
+const SEND: libc::Ioctl = 0xc018_2101_u32 as _;
 /// Entries of the auxiliary vector (getauxval(3)): the address of the vDSO, and one to be skipped.
 const AT_SYSINFO_EHDR: u64 = 33;
 const AT_IGNORE: u64 = 1;

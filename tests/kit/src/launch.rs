@@ -335,7 +335,7 @@ impl<'a> Launch<'a> {
             }
             // What the test itself inherited (from cargo, from a shell) is none of the supervisor's.
             // SAFETY: the call only sets a flag on descriptors of this process.
-            unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
+            unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
             handed.iter().try_for_each(|&fd| keep_over_exec(fd))
         };
         // SAFETY: setrlimit(2), close_range(2) and fcntl(2) are async-signal-safe, nothing is allocated, and the
