@@ -36,9 +36,9 @@ build:
 	CONWARD_COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) \
 	$(BUILD) --package conward --bin conward
 	$(BUILD) --package conwardctl --bin conwardctl
-	mkdir -p $(dir $(BIN))
-	ln -f $(TARGET)/$(TRIPLE)/release/conward $(BIN)
-	ln -f $(TARGET)/$(TRIPLE)/release/conwardctl $(CTL)
+	@mkdir -p $(dir $(BIN))
+	@ln -f $(TARGET)/$(TRIPLE)/release/conward $(BIN)
+	@ln -f $(TARGET)/$(TRIPLE)/release/conwardctl $(CTL)
 
 test:
 	tests/setup
