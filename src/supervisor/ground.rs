@@ -15,12 +15,14 @@ use crate::serve::control::Control;
 use crate::serve::fifos::{self, Fifo};
 use crate::serve::notify::Relay;
 use crate::sink::Sinks;
+use crate::sys::fds::Inherited;
 use crate::sys::file::remove;
 use crate::sys::signals::Signals;
 
 /// What was opened or handed over while the caller could still be told by an exit status.
 pub(super) struct Lent {
     pub caller: Caller,
+    pub inherited: Inherited,
     pub sinks: Sinks,
     /// The oom_score_adj that children get back.
     pub oom_score: Option<String>,

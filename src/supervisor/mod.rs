@@ -167,6 +167,10 @@ fn stand_up(plan: Plan, said: Receiver<Said>) -> Result<Box<Supervisor>, Error> 
     if let Err(error) = sys::capability::hide() {
         log::warn!("cannot keep others from looking into the supervisor: {}", reason(&error));
     }
+    let pipes = [plan.report.sync_pipe, plan.report.start_pipe, plan.report.attach_pipe];
+    let pipes: Vec<_> = pipes.into_iter().flatten().collect();
+    let inherited =
+        Inherited::adopt(&pipes).map_err(|e| Error::io("Failed to list the open descriptors", e))?;
     let caller = Caller::adopt(&plan.report)?;
     let null = File::options().read(true).write(true).open("/dev/null");
     let null = null.map_err(|e| Error::io("Failed to open /dev/null", e))?;
@@ -175,7 +179,7 @@ fn stand_up(plan: Plan, said: Receiver<Said>) -> Result<Box<Supervisor>, Error> 
     let sinks = Sinks::open(&plan.logs, &plan.identity)?;
     let oom_score = sys::process::protect_from_oom();
     signals::prepare().map_err(|e| Error::io("Failed to set up signals", e))?;
-    let mut lent = Lent { caller, sinks, oom_score, null, said };
+    let mut lent = Lent { caller, inherited, sinks, oom_score, null, said };
 
     // Before the caller's word nothing is forked: it may first move this process to a cgroup.
     lent.caller.await_start(matches!(plan.verb, Verb::Exec { gated: true, .. }))?;
@@ -228,7 +232,7 @@ impl Supervisor {
             reactor: ground.reactor,
             signals: ground.signals,
             caller: lent.caller,
-            inherited: Inherited::default(),
+            inherited: lent.inherited,
             container,
             sessions: Sessions::default(),
             sinks: lent.sinks,

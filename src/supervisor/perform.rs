@@ -19,7 +19,6 @@ use crate::serve::attach::Attach;
 use crate::serve::console::Console;
 use crate::serve::oom::OomWatch;
 use crate::sys::clock::Timestamp;
-use crate::sys::fds::Inherited;
 use crate::sys::process::Relation;
 use crate::sys::spawn::{Extra, Spawn};
 use crate::sys::{fds, process};
@@ -32,7 +31,6 @@ impl Supervisor {
                 let spawned = self.spawn_runtime();
                 // While the runtime works, so that nobody waits for it.
                 self.secure_space();
-                self.adopt_inherited();
                 return Some(Event::Answered(Answer::Spawned(spawned)));
             }
             Effect::Settle => return Some(Event::Answered(Answer::Settled(self.settle()))),
@@ -116,17 +114,6 @@ impl Supervisor {
         spawned.map_err(|error| {
             format!("Failed to execute OCI runtime {}: {}", self.plan.runtime.program, reason(&error))
         })
-    }
-
-    /// Takes over what the caller left open, which the runtime has by now.
-    fn adopt_inherited(&mut self) {
-        match Inherited::adopt() {
-            Ok(inherited) => self.inherited = inherited,
-            Err(error) => log::warn!(
-                "cannot list the open descriptors, so the caller's stay open to the supervisor's end: {}",
-                reason(&error)
-            ),
-        }
     }
 
     /// The runtime has ended, so whatever it had to say is there by now.

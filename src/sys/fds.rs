@@ -9,22 +9,20 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 /// Descriptors the caller left open for the runtime (`--preserve-fds`, socket activation) or for
 /// the lifetime of the container (reserved ports). Their files are never touched, only held, and closed
 /// before the exit file appears.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Inherited(Vec<OwnedFd>);
 
 impl Inherited {
-    /// Adopts every descriptor from 3 up that came through execve(2) and has no owner yet. To be called once. What
-    /// has an owner is close-on-exec, and so cannot be meant.
-    ///
-    /// # Errors
-    ///
-    /// Those of reading a directory. None is adopted then.
-    pub fn adopt() -> io::Result<Inherited> {
+    /// Adopts every descriptor from 3 up that came through execve(2), except those in `others`,
+    /// which have owners of their own. To be called once. What this program has opened itself is
+    /// close-on-exec, and so cannot be meant.
+    pub fn adopt(others: &[RawFd]) -> io::Result<Inherited> {
         let mut inherited = Vec::new();
         for entry in fs::read_dir("/proc/self/fd")? {
             let name = entry?.file_name();
             if let Some(number) = name.to_str().and_then(|n| n.parse::<RawFd>().ok())
                 && number > 2
+                && !others.contains(&number)
                 && flags(number) == Some(0)
             {
                 inherited.push(own(number));
@@ -33,17 +31,12 @@ impl Inherited {
         Ok(Inherited(inherited))
     }
 
-    /// Keeps them from programs that are started from now on (FD_CLOEXEC), also those that could not be
-    /// adopted where close_range(2) knows how (Linux 5.11).
+    /// Keeps them from programs that are started from now on (FD_CLOEXEC).
     ///
     /// # Errors
     ///
     /// Those of fcntl(2), which has no reason to fail.
     pub fn keep(&self) -> io::Result<()> {
-        // SAFETY: close_range(2) takes three numbers, and closes nothing with this flag.
-        if unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) } == 0 {
-            return Ok(());
-        }
         self.0.iter().try_for_each(|fd| fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map(drop))?;
         Ok(())
     }
