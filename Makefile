@@ -10,19 +10,21 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 BIN := $(TARGET)/static/conward
 CTL := $(TARGET)/static/conwardctl
 
+STATIC := -C target-feature=+crt-static -C relocation-model=pie
+# Whether a program that is built so for this target, with these flags, runs.
+PROBE := $(TARGET)/probe
+runs = $(shell (mkdir -p $(TARGET) && echo 'fn main() { println!("{:?}", std::env::args()) }' \
+	| rustc --target $(1) $(2) -o $(PROBE) - && $(PROBE)) 2>/dev/null)
+
 # With musl the binary is a third smaller, each supervisor holds a fourth less memory, and a launch is a tenth
 # shorter. `rustup target add` has it, which tests/setup tries; without it the host's own libc has to do.
 MUSL := $(HOST:-gnu=-musl)
-TRIPLE := $(if $(wildcard $(shell rustc --print target-libdir --target $(MUSL) 2>/dev/null)/libstd-*),$(MUSL),$(HOST))
-STATIC := -C target-feature=+crt-static -C relocation-model=pie
+TRIPLE = $(eval TRIPLE := $(if $(call runs,$(MUSL),$(STATIC)),$(MUSL),$(HOST)))$(TRIPLE)
 
 # Relocations in the short form are 30 to 60 kB less. Linkers know it since binutils 2.38 and LLVM 15, libc since
-# musl 1.2.4 and glibc 2.36; with an older libc the program would crash at its start, so one is made and run.
+# musl 1.2.4 and glibc 2.36; with an older libc the program would crash at its start.
 SHORT := -C link-arg=-Wl,-z,pack-relative-relocs
-PROBE := $(TARGET)/short-relocations
-RUN_PROBE = mkdir -p $(TARGET) && echo 'fn main() { println!("{:?}", std::env::args()) }' \
-	| rustc --target $(TRIPLE) $(STATIC) $(SHORT) -o $(PROBE) - && $(PROBE)
-FLAGS = $(eval FLAGS := $(STATIC) $(if $(shell ($(RUN_PROBE)) 2>/dev/null),$(SHORT)))$(FLAGS)
+FLAGS = $(eval FLAGS := $(STATIC) $(if $(call runs,$(TRIPLE),$(STATIC) $(SHORT)),$(SHORT)))$(FLAGS)
 BUILD = RUSTFLAGS='$(FLAGS)' cargo build --release --target $(TRIPLE)
 
 .PHONY: all build test test-libc demo bench faults soak fuzz lint install clean
@@ -89,6 +91,7 @@ lint:
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	$(if $(filter-out $(HOST),$(TRIPLE)),cargo clippy --target $(TRIPLE) --package conward -- -D warnings)
 
 install: build
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/conward

@@ -56,9 +56,9 @@ pub fn reason(error: &io::Error) -> String {
     text
 }
 
-/// What glibc calls errors for which musl has other words; those of terminals and streams of old, and of loaders, come
-/// to no supervisor.
-const WORDS: [(i32, &str); 29] = [
+/// What glibc calls errors for which musl has other words, or none; but for those of streams of old, and of
+/// loaders, which come to no supervisor.
+const WORDS: [(i32, &str); 34] = [
     (libc::EIO, "Input/output error"),
     (libc::ECHILD, "No child processes"),
     (libc::ENOMEM, "Cannot allocate memory"),
@@ -67,6 +67,8 @@ const WORDS: [(i32, &str); 29] = [
     (libc::EMFILE, "Too many open files"),
     (libc::ENOTTY, "Inappropriate ioctl for device"),
     (libc::ESPIPE, "Illegal seek"),
+    (libc::EDOM, "Numerical argument out of domain"),
+    (libc::ERANGE, "Numerical result out of range"),
     (libc::EDEADLOCK, "Resource deadlock avoided"),
     (libc::ENAMETOOLONG, "File name too long"),
     (libc::ELOOP, "Too many levels of symbolic links"),
@@ -79,15 +81,18 @@ const WORDS: [(i32, &str); 29] = [
     (libc::EADDRNOTAVAIL, "Cannot assign requested address"),
     (libc::ENETUNREACH, "Network is unreachable"),
     (libc::ECONNABORTED, "Software caused connection abort"),
+    (libc::ENETRESET, "Network dropped connection on reset"),
     (libc::EISCONN, "Transport endpoint is already connected"),
     (libc::ENOTCONN, "Transport endpoint is not connected"),
     (libc::ESHUTDOWN, "Cannot send after transport endpoint shutdown"),
+    (libc::ETOOMANYREFS, "Too many references: cannot splice"),
     (libc::ETIMEDOUT, "Connection timed out"),
     (libc::EHOSTUNREACH, "No route to host"),
     (libc::EINPROGRESS, "Operation now in progress"),
     (libc::EUCLEAN, "Structure needs cleaning"),
     (libc::EDQUOT, "Disk quota exceeded"),
     (libc::EOWNERDEAD, "Owner died"),
+    (libc::EHWPOISON, "Memory page has hardware error"),
 ];
 
 #[cfg(test)]

@@ -35,6 +35,12 @@ impl Supervisor {
     }
 
     fn drop_capabilities(&self) -> std::io::Result<()> {
+        // Who has few capabilities may be traced by any process of its user that has as many (ptrace(2)), which
+        // without a user namespace the container may be.
+        if !capability::is_hidden()? {
+            log::debug!("no capability is dropped: the supervisor can be looked into");
+            return Ok(());
+        }
         let held = capability::held()?;
         if !capability::children_regain(&held) {
             log::debug!("no capability is dropped: the runtime could not have it back");

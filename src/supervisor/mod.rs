@@ -326,7 +326,7 @@ impl Supervisor {
             }
             if let Err(error) = self.reactor.wait(self.deadline(), &mut ready) {
                 // epoll_wait(2) on a descriptor of our own fails only if memory is corrupt.
-                log::error!("cannot wait for events: {error}");
+                log::error!("cannot wait for events: {}", reason(&error));
                 return 1;
             }
             for ready in &ready {

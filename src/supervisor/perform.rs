@@ -73,6 +73,7 @@ impl Supervisor {
                 self.end_sessions();
                 self.let_go();
             }
+            // `run_hooks` is called when the last session has ended.
             Effect::RunHooks(HookStage::Exited) if self.awaits_sessions() => {}
             Effect::RunHooks(stage) => return self.run_hooks(stage),
             Effect::SignalHook(signal) => self.signal_hook(signal),

@@ -172,7 +172,7 @@ impl Process {
                 Ok(Came::Connection) => {
                     let watched = console.fd().map_or(Ok(()), |fd| reactor.watch(fd, source, Watch::Reads));
                     if let Err(error) = watched {
-                        log::debug!("the console connection cannot be watched: {error}");
+                        log::debug!("the console connection cannot be watched: {}", reason(&error));
                     }
                 }
                 Ok(Came::Terminal(master)) => {

@@ -211,6 +211,15 @@ pub fn hide() -> io::Result<()> {
     nix::sys::prctl::set_dumpable(false).map_err(io::Error::from)
 }
 
+/// Whether [`hide`] was done, and nothing has undone it.
+///
+/// # Errors
+///
+/// Those of prctl(2), which has no reason to fail.
+pub fn is_hidden() -> io::Result<bool> {
+    Ok(!nix::sys::prctl::get_dumpable()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,7 @@
-//! `memcpy` and `memmove` of the static binary. The C library's begin with a string instruction, which costs some
-//! 30 cycles before the first byte moves: on each piece of a log record and of an answer.
+//! `memcpy` and `memmove` for x86-64 with musl, whose own begin with a string instruction. That costs some 30 cycles
+//! before the first byte moves: on each piece of a log record and of an answer.
 //!
-//! The linker takes these before it looks into the C library. Other processors than x86-64, and other C
-//! libraries than musl, have fast ones of their own.
+//! The linker takes these before it looks into the C library.
 
 use std::arch::global_asm;
 
@@ -63,7 +62,7 @@ global_asm!(
     "    cmp rdx, 128",
     "    ja 30f",
     // 65 to 128
-    "12: movups [rdi + rdx - 64], xmm6",
+    "    movups [rdi + rdx - 64], xmm6",
     "    movups [rdi + rdx - 48], xmm7",
     "    movups [rdi + rdx - 32], xmm3",
     "    movups [rdi + rdx - 16], xmm1",

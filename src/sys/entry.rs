@@ -58,14 +58,17 @@ fn seal() {
     // writes to the range after relocation, which is done. Of its last page other data may have a part.
     unsafe {
         let page = libc::getauxval(libc::AT_PAGESZ) as usize;
-        let base = &raw const __ehdr_start;
-        let table = base.byte_add(__ehdr_start.e_phoff as usize).cast::<libc::Elf64_Phdr>();
+        let first = &raw const __ehdr_start;
+        let table = first.byte_add(__ehdr_start.e_phoff as usize).cast::<libc::Elf64_Phdr>();
         let headers = std::slice::from_raw_parts(table, usize::from(__ehdr_start.e_phnum));
+        // Where the header was meant to be: 0 unless the program has a fixed place.
+        let meant = headers.iter().find(|header| header.p_type == libc::PT_LOAD && header.p_offset == 0);
+        let Some(meant) = meant.map(|header| header.p_vaddr as usize) else { return };
         for relro in headers.iter().filter(|header| header.p_type == libc::PT_GNU_RELRO) {
-            let start = base.addr() + relro.p_vaddr as usize;
+            let start = first.addr() - meant + relro.p_vaddr as usize;
             let end = (start + relro.p_memsz as usize) / page * page;
             let start = start / page * page;
-            libc::mprotect(base.with_addr(start).cast_mut().cast(), end - start, libc::PROT_READ);
+            libc::mprotect(first.with_addr(start).cast_mut().cast(), end - start, libc::PROT_READ);
         }
     }
 }

@@ -42,8 +42,9 @@ pub struct Extra<'a> {
     pub session: bool,
     /// Its descriptors from 3 on.
     pub fds: &'a [BorrowedFd<'a>],
-    /// Descriptors that it finds under the numbers which they have here, above all of those: so they never take
-    /// one that LISTEN_FDS means, which a runtime would pass on. No other program gets them.
+    /// Descriptors that it finds under the numbers which they have here. They do not take one that LISTEN_FDS means,
+    /// which a runtime would pass on, since those were open first. Not together with `fds`, whose numbers may be
+    /// the same. No other program gets them.
     pub handed: &'a [BorrowedFd<'a>],
     /// `NAME=VALUE`: added to the environment, or in the place of what has this name there.
     pub variables: &'a [String],

@@ -250,10 +250,13 @@ fn relocated(program: &[u8]) -> (u64, u64) {
         program[at..at + bytes].iter().rev().fold(0u64, |number, byte| number << 8 | u64::from(*byte))
     };
     let (table, count) = (number(32, 8) as usize, number(56, 2) as usize);
-    let header = (0..count).map(|nth| table + nth * 56).find(|at| number(*at, 4) == 0x6474_e552);
-    let header = header.expect("a PT_GNU_RELRO");
-    let start = number(header + 16, 8);
-    (start, start + number(header + 40, 8))
+    let header =
+        |wanted: &dyn Fn(usize) -> bool| (0..count).map(|nth| table + nth * 56).find(|at| wanted(*at));
+    let relro = header(&|at| number(at, 4) == 0x6474_e552).expect("a PT_GNU_RELRO");
+    let first =
+        header(&|at| number(at, 4) == 1 && number(at + 8, 8) == 0).expect("a PT_LOAD with the header");
+    let start = number(relro + 16, 8) - number(first + 16, 8);
+    (start, start + number(relro + 40, 8))
 }
 
 /// With a pointer to a function in them, an error that writes to the wrong place would be one that jumps there.

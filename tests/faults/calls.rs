@@ -34,7 +34,6 @@ pub fn errors(call: &Call) -> Option<&'static [&'static str]> {
         // Of F_GETFD, which debug builds use to find closed descriptors, there is no error but EBADF.
         "fcntl" if flags("F_GETFD") || flags("F_GETFL") => &[],
         "fcntl" => &["EPERM", "EMFILE"],
-        "close_range" => &["ENOSYS", "ENOMEM"],
         "fsync" => &["EIO", "ENOSPC"],
         "fallocate" => &["ENOSPC", "EDQUOT", "EOPNOTSUPP", "EINTR"],
         "ftruncate" => &["EIO", "EINTR"],

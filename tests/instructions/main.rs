@@ -22,8 +22,8 @@ const READ_MAX: usize = 2000;
 /// spawns; the supervisor until the container is created, with what was before its fork; one read of output, of as many
 /// lines of this length as [`READ_MAX`] holds; from the container's end to the supervisor's own.
 const EXPECTED: [(&str, [i64; 2]); 6] = [
-    ("launcher", [89_800, 93_000]),
-    ("launch", [247_000, 213_000]),
+    ("launcher", [107_000, 108_000]),
+    ("launch", [239_000, 205_000]),
     ("125 lines of 16 bytes", [23_200, 22_600]),
     ("25 lines of 80 bytes", [9_260, 8_480]),
     ("2 lines of 1000 bytes", [5_710, 5_030]),
