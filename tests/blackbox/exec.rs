@@ -2,7 +2,7 @@
 
 use crate::place;
 use conward_testkit::{
-    Container, Launch, PATIENCE, PidFile, Place, Running, Script, Step, To, Watch, joined,
+    Container, Launch, PATIENCE, PidFile, Place, Record, Running, Script, Step, To, Watch, joined,
 };
 
 /// Podman's sequence up to the second start byte.
@@ -64,6 +64,22 @@ fn end_of_the_start_pipe_is_the_second_byte_too() {
     running.hang_up_start();
     running.pid();
     assert_eq!(running.message().number, 3);
+}
+
+/// It ends before its runtime, to which they would have gone.
+#[test]
+fn stopped_at_its_gate_it_gives_its_callers_descriptors_to_nobody() {
+    let place = place();
+    let (_ours, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("pipe");
+    let mut running = Launch::exec(&place, &Script::of([])).inherit(theirs).exit_command("hook.json").start();
+    running.go();
+    running.attach_ready();
+    running.kill(nix::sys::signal::Signal::SIGTERM);
+    running.message();
+    assert_ne!(running.status(), 0);
+    let record = Record::read(&place.path("hook.json")).expect("record of the exit command");
+    let surplus: Vec<_> = record.fds.iter().filter(|(number, _)| **number > 2).collect();
+    assert!(surplus.is_empty(), "{surplus:?}");
 }
 
 #[test]
