@@ -76,7 +76,7 @@ impl Console {
         socket::listen(&listener, 1).map_err(doing)?;
         if console.argument.len() > SUN_PATH_MAX || console.path.to_str().is_none() {
             let entry = socket::open_path(&console.path, OFlag::O_NOFOLLOW).map_err(doing)?;
-            console.argument = fds::path(entry.as_fd());
+            console.argument = fds::path(&entry);
             console.entry = Some(entry);
         }
         console.state = State::Listening(listener);

@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -13,6 +13,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
 use crate::error::reason;
+use crate::sys::fds;
 
 /// The path of a log file, and the directories it may be in.
 #[derive(Debug)]
@@ -146,7 +147,7 @@ impl Place {
         };
         let dir = open(parent, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
         if !self.allowed.is_empty() {
-            let real = fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd()))?;
+            let real = fs::read_link(fds::path(&dir))?;
             let inside = |allowed: &PathBuf| fs::canonicalize(allowed).is_ok_and(|top| real.starts_with(top));
             if !self.allowed.iter().any(inside) {
                 let text = format!("{} is not in an allowed log directory", real.display());
@@ -237,7 +238,7 @@ fn must_be_regular(stat: &FileStat) -> io::Result<()> {
 /// Ends the last line of a file that is not empty. A supervisor that was killed, or a loss of power, has
 /// left half a record, which must not take the next one with it.
 fn end_torn_line(mut file: &File) -> io::Result<()> {
-    let mut reader = File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    let mut reader = File::open(fds::path(file))?;
     reader.seek(SeekFrom::End(-1))?;
     let mut last = [0];
     reader.read_exact(&mut last)?;

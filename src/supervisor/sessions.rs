@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -59,7 +58,7 @@ pub(super) struct Launch {
 impl Launch {
     /// Where a runtime finds the process object that is handed it.
     pub fn spec_path(&self) -> String {
-        fds::path(self.spec.as_fd())
+        fds::path(&self.spec)
     }
 }
 

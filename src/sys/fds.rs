@@ -66,8 +66,8 @@ pub fn standard() -> [BorrowedFd<'static>; 3] {
 
 /// The path of an open file for the process that has it under this number: this one, or a program that is
 /// [handed](super::spawn::Extra) it.
-pub fn path(fd: BorrowedFd<'_>) -> String {
-    format!("/proc/self/fd/{}", fd.as_raw_fd())
+pub fn path(fd: impl AsFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
 }
 
 /// Makes reads and writes of the open file behind `fd` return instead of waiting.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, FallocateFlags, fallocate};
 use nix::unistd::linkat;
 
+use super::fds;
 use super::file::{at_step, directory, sync_directory, with_temp_name};
 
 /// A file without a name, with room for its content: an inode and blocks that nobody else can take.
@@ -81,7 +82,7 @@ impl Reserved {
         // CAP_DAC_READ_SEARCH, and without it fails so; by way of /proc it needs nothing, but takes longer.
         match linkat(&self.file, "", AT_FDCWD, path, AtFlags::AT_EMPTY_PATH) {
             Err(Errno::ENOENT) => {
-                let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                let own = fds::path(&self.file);
                 linkat(AT_FDCWD, own.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)
             }
             result => result,

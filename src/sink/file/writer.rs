@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use super::renew::Retry;
@@ -18,6 +17,7 @@ use crate::sink::stamp::Stamps;
 use crate::sink::trail::Trail;
 use crate::sink::{Amount, Counts, STREAMS, Whose};
 use crate::sys::clock::Timestamp;
+use crate::sys::fds;
 
 /// A log file and what is left of its limits.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl FileWriter {
     pub fn open_current(&self, id: FileId) -> Option<io::Result<File>> {
         let file = self.file.as_ref().ok()?;
         let current = FileId::of(file).is_ok_and(|current| current == id);
-        current.then(|| File::open(format!("/proc/self/fd/{}", file.as_raw_fd())))
+        current.then(|| File::open(fds::path(file)))
     }
 
     /// Closes the file. What is known of it stays.

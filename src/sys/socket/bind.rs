@@ -13,7 +13,8 @@ use nix::sys::socket::{self, SockType, UnixAddr};
 use nix::sys::stat::{self, Mode};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::{by_number, open_path, unix};
+use super::{open_path, unix};
+use crate::sys::fds;
 
 /// A socket bound to `path`, close-on-exec and non-blocking. A listener still needs [`listen`].
 ///
@@ -52,7 +53,7 @@ fn bind_in(path: &Path, kind: SockType, mode: u32, replace: bool) -> io::Result<
         return entry.bind(path, kind, mode, replace);
     }
     let dir = open_path(parent, OFlag::O_DIRECTORY)?;
-    let address = UnixAddr::new(&by_number(&dir).join(name))?;
+    let address = UnixAddr::new(&Path::new(&fds::path(&dir)).join(name))?;
     Entry { dir: dir.as_fd(), name, address }.bind(path, kind, mode, replace)
 }
 
@@ -104,7 +105,7 @@ impl Entry<'_> {
         if !is_socket(stat::fstat(&entry)?.st_mode) {
             return Err(io::Error::other("the socket was replaced while it was made"));
         }
-        set_permissions(by_number(&entry), Permissions::from_mode(mode))
+        set_permissions(fds::path(&entry), Permissions::from_mode(mode))
     }
 }
 

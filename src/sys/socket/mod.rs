@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -18,6 +18,7 @@ use nix::sys::socket::{
 use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
 
+use super::fds;
 use crate::error::reason;
 pub use bind::{bind, rebind};
 
@@ -142,7 +143,7 @@ pub fn send_to(socket: BorrowedFd<'_>, to: &OsStr, bytes: &[u8]) -> io::Result<(
         _ => match UnixAddr::new(Path::new(to)) {
             Err(Errno::ENAMETOOLONG) => {
                 target = open_path(Path::new(to), OFlag::empty())?;
-                UnixAddr::new(&by_number(&target))?
+                UnixAddr::new(Path::new(&fds::path(&target)))?
             }
             address => address?,
         },
@@ -162,10 +163,6 @@ pub fn send_to(socket: BorrowedFd<'_>, to: &OsStr, bytes: &[u8]) -> io::Result<(
 pub fn open_path(path: &Path, flags: OFlag) -> io::Result<File> {
     // Not by std, which takes O_PATH for an access mode where musl does.
     Ok(open(path, OFlag::O_PATH | OFlag::O_CLOEXEC | flags, Mode::empty())?.into())
-}
-
-fn by_number(fd: &File) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
 #[cfg(test)]
@@ -205,7 +202,7 @@ mod tests {
 
     /// How many descriptors of this process refer to the same pipe or socket as `fd`.
     fn holders(fd: &OwnedFd) -> usize {
-        let link = |entry: PathBuf| fs::read_link(entry).ok();
+        let link = |entry: std::path::PathBuf| fs::read_link(entry).ok();
         let wanted = link(format!("/proc/self/fd/{}", fd.as_raw_fd()).into());
         fs::read_dir("/proc/self/fd")
             .unwrap()
