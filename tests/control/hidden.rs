@@ -11,10 +11,9 @@ use tempfile::TempDir;
 
 use crate::client::Client;
 use crate::exec::{exec, on_terminal};
+use crate::privileges::{NOBODY, as_nobody};
 use crate::{launch, place};
 
-/// The one who owns nothing.
-const NOBODY: u32 = 65534;
 /// What is not for everybody in `/proc/PID`: reading `mem` is what a debugger may do, the others show less.
 const PRIVATE: [&str; 5] = ["mem", "environ", "maps", "auxv", "fd/0"];
 
@@ -29,11 +28,6 @@ fn confined(names: &[String]) -> Vec<String> {
         bounds += &format!(",+{}", name.trim_start_matches("CAP_").to_lowercase());
     }
     ["setpriv", "--bounding-set", &bounds].map(str::to_owned).to_vec()
-}
-
-/// A process of another user's, without any capability.
-fn as_nobody() -> Vec<String> {
-    ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"].map(str::to_owned).to_vec()
 }
 
 /// What a process that is made by the words `who` may open of another one; and what the kernel says where it
@@ -94,7 +88,7 @@ fn it_cannot_be_looked_into_from_the_beginning() {
     let mut running = user.start(&[]);
     running.go();
     user.place.await_file("asked");
-    assert_hidden(&mut running, &as_nobody());
+    assert_hidden(&mut running, &as_nobody(&[]));
     gate.open();
     running.pid();
     user.place.start_container();
@@ -132,7 +126,7 @@ impl User {
     }
 
     fn start(&self, args: &[&str]) -> Running<'_> {
-        launch(&self.place).through(as_nobody()).arg("-r").arg(&self.runtime).args(args).start()
+        launch(&self.place).through(as_nobody(&[])).arg("-r").arg(&self.runtime).args(args).start()
     }
 }
 
@@ -149,7 +143,7 @@ fn a_plain_users_supervisor_cannot_be_looked_into() {
         let pid = running.monitor().pid();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
         assert!(status.contains("\nUid:\t65534\t") && status.contains("\nCapPrm:\t0000000000000000\n"));
-        assert_hidden(&mut running, &as_nobody());
+        assert_hidden(&mut running, &as_nobody(&[]));
         let mut client = Client::connect(place);
         assert_eq!(client.state().capabilities, [""; 0]);
         client.ok("start");
@@ -178,7 +172,7 @@ fn what_a_plain_user_may_lower_is_left_alone() {
         let script = format!("echo {value} >/proc/self/oom_score_adj || :; exec \"$@\"");
         ["sh".to_owned(), "-c".to_owned(), script, "sh".to_owned()]
     };
-    let words = [&score("-1000")[..], &as_nobody(), &score("100")].concat();
+    let words = [&score("-1000")[..], &as_nobody(&[]), &score("100")].concat();
     let launch = launch(place).through(words).arg("-r").arg(&user.runtime);
     let mut running = launch.exit_command("exit").start().created();
     let mut client = Client::connect(place);

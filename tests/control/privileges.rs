@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::{launch, place};
 
 /// The one who owns nothing, and whom containers often run as.
-const NOBODY: u32 = 65534;
+pub const NOBODY: u32 = 65534;
 /// CAP_KILL and CAP_SYS_RESOURCE (linux/capability.h).
 const MODEST: u64 = 1 << 5 | 1 << 24;
 /// CAP_DAC_OVERRIDE.
@@ -206,7 +206,7 @@ fn places_of_others_can_still_be_written_to() {
 }
 
 /// `setpriv` to another user's identity, without any capability.
-fn as_nobody(words: &[&str]) -> Vec<String> {
+pub fn as_nobody(words: &[&str]) -> Vec<String> {
     let user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
     user.iter().chain(words).map(|&word| word.to_owned()).collect()
 }
