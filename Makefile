@@ -27,7 +27,7 @@ SHORT := -C link-arg=-Wl,-z,pack-relative-relocs
 FLAGS = $(eval FLAGS := $(STATIC) $(if $(call runs,$(TRIPLE),$(STATIC) $(SHORT)),$(SHORT)))$(FLAGS)
 BUILD = RUSTFLAGS='$(FLAGS)' cargo build --release --target $(TRIPLE)
 
-.PHONY: all build test test-libc demo bench faults soak fuzz lint install clean
+.PHONY: all build ready test test-libc demo bench faults soak fuzz lint install clean
 
 all: build
 
@@ -42,9 +42,13 @@ build:
 	@ln -f $(TARGET)/$(TRIPLE)/release/conward $(BIN)
 	@ln -f $(TARGET)/$(TRIPLE)/release/conwardctl $(CTL)
 
-test:
+# What whatever runs the release binary needs. A make of its own, since what was installed decides how it is built.
+ready:
 	tests/setup
-	@$(MAKE) --no-print-directory build test-libc
+	@$(MAKE) --no-print-directory build
+
+test: ready
+	@$(MAKE) --no-print-directory test-libc
 	cargo build --workspace
 	CONWARD_BIN=$(BIN) cargo nextest run --workspace
 	cargo test --workspace --doc --quiet
@@ -58,25 +62,19 @@ demo:
 	@$(MAKE) --no-print-directory build
 	@CONWARD_BIN=$(BIN) tests/demo
 
-bench:
-	tests/setup
-	@$(MAKE) --no-print-directory build
+bench: ready
 	RUSTFLAGS='$(STATIC)' cargo build --release --target $(HOST) --package conward-bench
 	$(TARGET)/$(HOST)/release/conward-bench --ours $(BIN)
 
 # Every system call of a life made to fail, in each of the ways in which it may; `test` tries a sample.
-faults:
-	tests/setup
-	@$(MAKE) --no-print-directory build
+faults: ready
 	cargo build --workspace
 	CONWARD_BIN=$(BIN) CONWARD_FAULTS=all cargo nextest run --test faults
 
 # Hundreds of supervisors, tens of thousands of clients and sessions, a day of output: with numbers at the end, within
 # 20 minutes. `test` has a little of each.
 SOAK := $(TARGET)/soak.md
-soak:
-	tests/setup
-	@$(MAKE) --no-print-directory build
+soak: ready
 	cargo build --workspace
 	@rm -f $(SOAK)
 	CONWARD_BIN=$(BIN) CONWARD_SOAK=all CONWARD_SOAK_REPORT=$(SOAK) cargo nextest run --profile soak --test soak; \
